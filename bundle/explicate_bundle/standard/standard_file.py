@@ -16,6 +16,7 @@ from explicate_bundle.errors import StandardError
 
 HELD_OUT = "held_out"
 _MAX_BYTES = 1 << 20
+_MOST_ID = 100
 _TABLES = ("standard", "slices")
 _KEYS = ("name", "version", "confidence", "minimum_rows", "cannot_tell", "waivers", "test", "suite", "require")
 _NAME = re.compile(r"\w[\w .:-]{0,99}")
@@ -68,12 +69,14 @@ def read_standard_file(path: Path, requirement: ReadRequirement[_Read]) -> Stand
     if len(content) > _MAX_BYTES:
         raise StandardError(f"{path} has {len(content):,} bytes, and a standard has at most {_MAX_BYTES:,}")
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")  # editors on Windows begin a file with a mark
         return _Reader(path, text, requirement).standard(tomllib.loads(text), sha256(content).hexdigest())
     except UnicodeDecodeError:
         raise StandardError(f"{path} is not text in UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise StandardError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise StandardError(f"{path} is nested too deeply: require is a list of tables, such as {{ id = … }}") from None
 
 
 class _Reader(Generic[_Read]):
@@ -104,7 +107,7 @@ class _Reader(Generic[_Read]):
             self._text(head, "name"),
             self._text(head, "version"),
             self._number(head, "confidence", 0.95, least=0.5, most=0.9999),
-            int(self._number(head, "minimum_rows", 50, least=1, most=1e9)),
+            self._count(head, "minimum_rows", 50),
             self._one_of(head, "cannot_tell", ("refuse", "warn")) == "refuse",
             self._switch(head, "waivers"),
             self._text(head, "test", HELD_OUT),
@@ -137,6 +140,9 @@ class _Reader(Generic[_Read]):
                     f'requirement {number} of require has no id, such as id = "accuracy"', _key("require")
                 )
             name = given["id"]
+            if len(name) > _MOST_ID or not name.strip() or not name.isprintable():
+                problem = f"requirement {number} of require has an id that is no name of at most {_MOST_ID} characters"
+                raise self._wrong(problem, _key("require"))
             if name in seen:
                 raise self._wrong(f"two requirements have the id {name!r}", _id(name))
             seen.add(name)
@@ -156,6 +162,12 @@ class _Reader(Generic[_Read]):
         if not is_number(value) or not least <= value <= most:
             raise self._wrong(f"{name} is {value!r}, not a number from {least:g} to {most:g}", _key(name))
         return float(value)
+
+    def _count(self, table: Mapping[str, Any], name: str, default: int) -> int:
+        value = self._number(table, name, default, least=1, most=1e9)
+        if not value.is_integer():
+            raise self._wrong(f"{name} is {value:g}, not a whole number", _key(name))
+        return int(value)
 
     def _one_of(self, table: Mapping[str, Any], name: str, known: Sequence[str]) -> str:
         value = table.get(name, known[0])
@@ -197,7 +209,7 @@ def _id(name: str) -> str:
 
 def is_number(value: Any) -> bool:
     """Whether a TOML value is a number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63)
 
 
 def hint(name: str, known: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ ALL_ROWS = ""
 _DRAWS = (999, 9_000, 90_000)  # added as long as no more than `_FEW` draws are as far
 _FEW = 20
 _SEED = 13
+_MOST_TESTED = 500  # comparisons: of more, adjusted, hardly any could be told, and they take minutes
 _MOST_CELLS = 20_000_000  # drawn numbers held at a time: 160 MB
 Counts = NDArray[np.int64]
 
@@ -69,13 +70,15 @@ def confusions(outcomes: Outcomes, slices: Masks, minimum_rows: int) -> list[Con
     """Of all rows, then of each slice; none for a model of numbers. Slices of fewer rows are counted, not tested."""
     if outcomes.objective.decisions is None:
         return []
-    found = []
+    found, questions = [], 1 if outcomes.objective.answer == "class" else len(outcomes.labels)
+    tested = questions * len(slices) <= _MOST_TESTED
     for about, names, right, answered in _questions(outcomes):
         whole = _counted(right, answered, len(names))
         found.append(Confusion(ALL_ROWS, about, names, whole))
         for name, rows in slices.items():
             counts = _counted(right[rows], answered[rows], len(names))
-            found.append(_compared(Confusion(name, about, names, counts), whole, minimum_rows))
+            one = Confusion(name, about, names, counts, note="" if tested else "too many slices to be compared")
+            found.append(_compared(one, whole, minimum_rows) if tested else one)
     return _adjusted(found)
 
 

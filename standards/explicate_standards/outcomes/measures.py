@@ -6,6 +6,7 @@ difference between two models come from one definition.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from types import MappingProxyType
 from typing import Literal
 
@@ -41,6 +42,7 @@ class Measure:
         better: which end is better.
         samples: see `Samples`.
         of_class: whether it is of one class, which a standard then names.
+        within: the least and the largest that it can be.
         right: which rows it is the share of, where it is a share of rows.
         among: of a class, which rows it is the share of and among which, where it is a share of some of the rows.
     """
@@ -51,6 +53,7 @@ class Measure:
     samples: Samples
     better: Literal["higher", "lower"] = "higher"
     of_class: bool = False
+    within: tuple[float, float] = (0.0, 1.0)
     right: Callable[[Outcomes], NDArray[np.bool_]] | None = None
     among: Callable[[Outcomes, int], tuple[NDArray[np.bool_], NDArray[np.bool_]]] | None = None
 
@@ -175,18 +178,26 @@ _ALL = (
     Measure(id="f1", title="F1", answers=_DECIDED, samples=_of_decisions(2), of_class=True),
     Measure(id="auroc", title="AUROC", answers=_DECIDED, samples=_ranked(area_under_roc)),
     Measure(id="average_precision", title="average precision", answers=_DECIDED, samples=_ranked(average_precision)),
-    Measure(id="brier", title="Brier score", answers=_DECIDED, samples=_brier, better="lower"),
-    Measure(id="log_loss", title="log loss", answers=("class",), samples=_log_loss, better="lower"),
+    Measure(id="brier", title="Brier score", answers=_DECIDED, samples=_brier, better="lower", within=(0.0, 2.0)),
+    Measure(id="log_loss", title="log loss", answers=("class",), samples=_log_loss, better="lower", within=(0.0, inf)),
     Measure(
         id="calibration_error",
         title="calibration error",
         answers=_DECIDED,
         samples=_calibration_error,
         better="lower",
+        within=(-1.0, 1.0),
     ),
-    Measure(id="mae", title="mean absolute error", answers=("value",), samples=_mae, better="lower"),
-    Measure(id="rmse", title="root of the mean squared error", answers=("value",), samples=_rmse, better="lower"),
-    Measure(id="r2", title="R²", answers=("value",), samples=_r2),
+    Measure(id="mae", title="mean absolute error", answers=("value",), samples=_mae, better="lower", within=(0.0, inf)),
+    Measure(
+        id="rmse",
+        title="root of the mean squared error",
+        answers=("value",),
+        samples=_rmse,
+        better="lower",
+        within=(0.0, inf),
+    ),
+    Measure(id="r2", title="R²", answers=("value",), samples=_r2, within=(-inf, 1.0)),
 )
 MEASURES = MappingProxyType({measure.id: measure for measure in _ALL})
 """By id; a new metric of right and wrong is one entry."""

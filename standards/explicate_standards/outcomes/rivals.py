@@ -106,7 +106,10 @@ def _published(name: str, folder: Path, model: EvaluatedModel, rows: JudgedRows)
             f'against = "{name}": {folder} is not the folder of a bundle; it is one of {", ".join(KEYWORDS)}, or the '
             "path of a bundle from the standard's folder"
         )
-    other = open_published(folder)
+    try:
+        other = open_published(folder)
+    except UsageError as error:
+        raise UsageError(f'against = "{name}": {error}') from None
     if other.labels != model.labels or other.kind.predicts.name != model.kind.predicts.name:
         told, ours = ", ".join(other.labels), ", ".join(model.labels)
         raise UsageError(f"{folder} cannot be compared with: it predicts {told}, and this model {ours}")

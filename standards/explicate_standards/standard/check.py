@@ -126,6 +126,8 @@ def judge(
     say: Say,
 ) -> Checked:
     """Judge a model, published or staged; `live` is the bundle that serves, None if none does. See `check`."""
+    if standard.suite is not None and not standard.suite.is_file():
+        raise UsageError(f"{standard.path}: suite: there is no file {standard.suite}: write it, or leave suite out")
     given = read_rows(rows, model, count=ALL_ROWS)
     if given.unusable:
         say(f"{given.unusable:,} rows are passed over, for a server would refuse them")

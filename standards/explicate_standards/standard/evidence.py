@@ -1,6 +1,7 @@
 """All that the requirements of a standard are judged by: read and checked first, then asked and measured."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,27 +80,34 @@ def prepared(
         machine=this_machine(),
     )
     for requirement in standard.requirements:
-        requirement.check(evidence)
+        with _about(standard, f"requirement {requirement.id!r}"):
+            requirement.check(evidence)
     rivals = open_rivals(_needed(standard, "against"), model, rows, folder=standard.path.parent, live=live)
     cases = read_suites(standard.suite, model) if standard.suite is not None else []
     names = _needed(standard, "disturbance")
     every = list(disturbances_of(model)) if WORST in names else names
-    found = {name: disturbed(model, rows.labelled, name) for name in every}
+    with _about(standard, "robustness"):
+        found = {name: disturbed(model, rows.labelled, name) for name in every}
     return Prepared(standard, model, rows, rivals, cases, found, replace(evidence, absent=rivals.absent))
 
 
 def _slices(standard: Standard, rows: JudgedRows, model: EvaluatedModel) -> Masks:
-    try:
+    with _about(standard):
         return masks([SliceRule(*rule) for rule in standard.slices.items()], rows.labelled, model)
-    except UsageError as error:
-        raise UsageError(f"{standard.path}: {error}") from None
 
 
 def _groups(standard: Standard, rows: JudgedRows, model: EvaluatedModel) -> Mapping[str, Masks]:
-    try:
+    with _about(standard, "over"):
         return {column: values_of(column, rows.labelled, model) for column in _needed(standard, "groups")}
+
+
+@contextmanager
+def _about(standard: Standard, what: str = "") -> Iterator[None]:
+    """Errors name the standard, and what of it they are about."""
+    try:
+        yield
     except UsageError as error:
-        raise UsageError(f"{standard.path}: over: {error}") from None
+        raise UsageError(f"{standard.path}: {f'{what}: ' if what else ''}{error}") from None
 
 
 def measured(given: Prepared, partial: PartialFile, say: Say) -> Evidence:

@@ -133,7 +133,7 @@ class FlipsRequirement(Requirement):
     def check(self, evidence: Evidence) -> None:
         """See `Requirement.check`."""
         if evidence.outcomes.objective.decisions is None:
-            raise UsageError(f"requirement {self.id!r}: the model predicts a number, which is not right or wrong")
+            raise UsageError("the model predicts a number, which is not right or wrong")
 
     def needs(self) -> tuple[str, str]:
         """The other model."""
@@ -255,7 +255,7 @@ class FairnessRequirement(Requirement):
     def check(self, evidence: Evidence) -> None:
         """See `Requirement.check`."""
         if evidence.outcomes.objective.decisions is None:
-            raise UsageError(f"requirement {self.id!r}: {self.metric} is of classes, and the model predicts a number")
+            raise UsageError(f"{self.metric} is of classes, and the model predicts a number")
         class_index(self.label, evidence.outcomes)
 
     def needs(self) -> tuple[str, str]:

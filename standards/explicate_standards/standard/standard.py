@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, TypeAlias  # Any: TOML values
 
@@ -80,7 +80,8 @@ def _requirement(given: Mapping[str, Any], slices: Sequence[str], *, has_suite: 
         return _cost(given, metric)
     if metric in GAPS:
         _only(keys, ("metric", "class", "over", "at_least", "at_most"))
-        return FairnessRequirement(given["id"], metric, _string(given, "class"), _string(given, "over"), _line(given))
+        line = _line(given, within=(0.0, 1.0))
+        return FairnessRequirement(given["id"], metric, _string(given, "class"), _string(given, "over"), line)
     if metric not in MEASURES:
         known = (*MEASURES, *METRICS, *GAPS, _FLIPS, *_FORGETTING, _SIZE, *_LATENCY)
         raise StandardError(f"there is no metric {metric!r}{hint(metric, known)}")
@@ -89,7 +90,8 @@ def _requirement(given: Mapping[str, Any], slices: Sequence[str], *, has_suite: 
         _only(keys, ("metric", "class", "against", "margin", "ratio"))
         return AgainstRequirement(given["id"], metric, label, _string(given, "against"), *_gap(given, metric))
     _only(keys, ("metric", "class", "slices", "at_least", "at_most"))
-    return MetricRequirement(given["id"], metric, label, _slices_of(given, slices), _line(given))
+    line = _line(given, within=MEASURES[metric].within)
+    return MetricRequirement(given["id"], metric, label, _slices_of(given, slices), line)
 
 
 def _robustness(given: Mapping[str, Any], disturbance: str) -> Requirement:
@@ -106,15 +108,15 @@ def _seeds(given: Mapping[str, Any], metric: str) -> Requirement:
     if metric not in MEASURES:
         raise StandardError(f"there is no metric {metric!r} to be moved by seeds{hint(metric, list(MEASURES))}")
     _only(set(given) - {"id"}, ("metric", "class", "at_most"))
-    return SeedsRequirement(given["id"], metric, _class_of(given, metric), _line(given))
+    return SeedsRequirement(given["id"], metric, _class_of(given, metric), _line(given, within=(0.0, inf)))
 
 
 def _cost(given: Mapping[str, Any], metric: str) -> Requirement:
     _only(set(given) - {"id"}, ("metric", "at_most"))
     if metric == _SIZE:
-        return SizeRequirement(given["id"], _line(given))
+        return SizeRequirement(given["id"], _line(given, within=(0.0, inf)))
     if metric in _LATENCY:
-        return LatencyRequirement(given["id"], _LATENCY[metric], _line(given))
+        return LatencyRequirement(given["id"], _LATENCY[metric], _line(given, within=(0.0, inf)))
     return ForgettingRequirement(given["id"], metric.partition(".")[2], _line(given))
 
 
@@ -141,11 +143,16 @@ def _slices_of(given: Mapping[str, Any], known: Sequence[str]) -> tuple[str, ...
     return tuple(known if "all" in names else names)
 
 
-def _line(given: Mapping[str, Any]) -> Line:
+def _line(given: Mapping[str, Any], *, within: tuple[float, float] = (-inf, inf)) -> Line:
+    """Where the figure must be; a line that no figure `within` these ends lies on the wrong side of is a mistake."""
     found = [name for name in ("at_least", "at_most") if name in given]
     if len(found) != 1:
         raise StandardError("it has one of at_least and at_most")
-    return Line(_finite(given, found[0]), at_least=found == ["at_least"])
+    value, (least, most) = _finite(given, found[0]), within
+    if not least <= value <= most:
+        ends = f"is at least {least:g}" if most == inf else f"lies between {least:g} and {most:g}"
+        raise StandardError(f"{found[0]} is {value:g}, and {given['metric']} {ends}")
+    return Line(value, at_least=found == ["at_least"])
 
 
 def _gap(given: Mapping[str, Any], metric: str) -> tuple[float, float]:

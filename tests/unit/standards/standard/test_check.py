@@ -330,3 +330,36 @@ def test_how_many_models_were_judged_on_the_same_rows_is_told(
     assert [line.split(" judged")[0] for line in told] == ["1 model was", "1 model was", "2 models were"]
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")  # cannot be written
     assert command(bundle, "--standard", file, "--rows", rows) == 0
+
+
+@pytest.mark.parametrize(
+    ("requirement", "more", "told"),
+    [
+        ('metric = "recall", class = "maybe", at_least = 0.5', "", "requirement 'a': the model has no class 'maybe'"),
+        ('metric = "rmse", at_most = 0.5', "", "requirement 'a': rmse is not a metric of a classification"),
+        ('metric = "robustness.foo", ratio = 0.5', "", "robustness: there is no robustness.foo of rows"),
+        ('metric = "selection_ratio", class = "yes", over = "race", at_least = 0.8', "", "over: no row has a column"),
+        ('metric = "accuracy", at_least = 0.5', 'suite = "none.jsonl"\n', "suite: there is no file"),
+        ('metric = "accuracy", against = "basline", margin = 0.1', "", 'against = "basline": '),
+    ],
+)
+def test_what_does_not_go_with_the_model_is_told_before_it_is_asked(
+    bundle: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requirement: str, more: str, told: str
+) -> None:
+    file = standard(tmp_path, f'{{ id = "a", {requirement} }}', more)
+    monkeypatch.setattr("explicate_standards.standard.evidence.ask", lambda *_: pytest.fail("the model was asked"))
+    with pytest.raises(UsageError) as raised:
+        command(bundle, "--standard", file, "--rows", rows)
+    assert told in str(raised.value)
+
+
+def test_hundreds_of_slices_are_judged_and_too_many_are_not_compared(
+    bundle: Path, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slices = "".join(f's{number} = "c0 > {number / 200 - 1.5}"\n' for number in range(600))
+    file = standard(tmp_path, '{ id = "a", metric = "accuracy", slices = "all", at_least = 0.1 }')
+    file.write_text(f"{file.read_text()}[slices]\n{slices}")
+    command(bundle, "--standard", file, "--rows", rows, "--json")
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["requirements"]) == 600
+    assert {one["note"] for one in document["confusions"][1:]} == {"too many slices to be compared"}

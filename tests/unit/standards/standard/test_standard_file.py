@@ -78,6 +78,22 @@ def test_requirements_may_be_tables_of_their_own(tmp_path: Path) -> None:
         ("at_least = 0.80", "at_least = 0.80, at_most = 0.9", 7, "one of at_least and at_most"),
         ("at_least = 0.80", 'at_least = "0.80"', 7, "'0.80', not a number"),
         ("at_least = 0.80", "at_least = nan", 7, "not a number"),
+        ("at_least = 0.80", "at_least = 80", 7, "at_least is 80, and accuracy lies between 0 and 1"),
+        ("at_least = 0.80", "at_least = -0.1", 7, "lies between 0 and 1"),
+        ("at_least = 0.80", f"at_least = 1{'0' * 400}", 7, "not a number"),
+        (
+            'metric = "accuracy", at_least = 0.80',
+            'metric = "seeds.acuracy", at_most = 0.1',
+            7,
+            "did you mean accuracy?",
+        ),
+        ('metric = "accuracy", at_least = 0.80', 'metric = "size_mb", at_most = -1', 7, "size_mb is at least 0"),
+        ('metric = "accuracy", at_least = 0.80', 'metric = "latency_ms", at_least = 1', 7, "did you mean at_most?"),
+        ('metric = "accuracy", at_least', "metric = 3, at_least", 7, "metric is not a text in quotes"),
+        ('id = "bad"', 'id = " "', 6, "requirement 2 of require has an id that is no name"),
+        ('id = "bad"', r'id = "b\u202ed"', 6, "an id that is no name of at most 100 characters"),
+        ('"warn"', '"warn"\nminimum_rows = 1.5', 6, "minimum_rows is 1.5, not a whole number"),
+        ('"warn"', '"warn"\nconfidence = 95', 6, "not a number from 0.5 to 0.9999"),
         ("at_least = 0.80", "at_least = 0.80, margins = 1", 7, "margins does not go with it"),
         ('class = "bad", ', "", 8, "recall_macro"),
         ('id = "bad"', 'id = "accuracy"', 7, "two requirements have the id"),
@@ -106,6 +122,9 @@ def test_an_error_names_its_line(tmp_path: Path, old: str, new: str, line: int, 
     [
         ("", "[standard] is missing"),
         ("[standard\n", "is not TOML"),
+        (f"[standard]\nrequire = {'[' * 2000}{']' * 2000}", "is nested too deeply"),
+        ('[standard]\nname = "a"\nversion = "1"\nrequire = []\n', "at least one requirement"),
+        ('[standard]\nname = "a"\nversion = "1"\nrequire = ["accuracy"]\n', "requirement 1 of require has no id"),
         ('[standard]\nname = "a"\nversion = "1"\n', "require is not a list"),
         ('[standard]\nversion = "1"\n', "name is missing"),
         (
@@ -129,3 +148,36 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     (tmp_path / "long.toml").write_bytes(b"#" * (2 << 20))
     with pytest.raises(UsageError, match="at most 1,048,576"):
         read_standard(tmp_path / "long.toml")
+
+
+def test_ids_of_any_script_a_mark_of_windows_and_a_metric_twice_are_fine(tmp_path: Path) -> None:
+    text = (
+        '\ufeff[standard]\r\nname = "größe"\r\nversion = "1"\r\nrequire = [\r\n'
+        '  { id = "größe 猫", metric = "accuracy", at_least = 0.5 },\r\n'
+        '  { id = "again", metric = "accuracy", at_least = 0.6 },\r\n]\r\n'
+    )
+    found = read_standard(standard(tmp_path, text))
+    assert [one.id for one in found.requirements] == ["größe 猫", "again"]
+
+
+def test_what_changes_and_what_it_costs_can_be_required(tmp_path: Path) -> None:
+    lines = ",".join(
+        f'{{ id = "{metric}", metric = "{metric}", at_most = 0.1 }}'
+        for metric in (
+            "forgetting",
+            "forgetting.second_task",
+            "seeds.f1_macro",
+            "size_mb",
+            "latency_ms",
+            "latency_ms.p99",
+        )
+    )
+    found = read_standard(standard(tmp_path, f'[standard]\nname = "a"\nversion = "1"\nrequire = [{lines}]\n'))
+    assert [type(one).__name__ for one in found.requirements] == [
+        "ForgettingRequirement",
+        "ForgettingRequirement",
+        "SeedsRequirement",
+        "SizeRequirement",
+        "LatencyRequirement",
+        "LatencyRequirement",
+    ]
