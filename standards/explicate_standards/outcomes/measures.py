@@ -16,6 +16,7 @@ from explicate_bundle.outcomes.calibration import brier_scores, calibration_erro
 from explicate_bundle.outcomes.resampling import (
     Counts,
     area_under_roc,
+    as_they_are,
     average_precision,
     mean,
     mean_of_defined,
@@ -41,6 +42,7 @@ class Measure:
         samples: see `Samples`.
         of_class: whether it is of one class, which a standard then names.
         right: which rows it is the share of, where it is a share of rows.
+        among: of a class, which rows it is the share of and among which, where it is a share of some of the rows.
     """
 
     id: str
@@ -50,18 +52,19 @@ class Measure:
     better: Literal["higher", "lower"] = "higher"
     of_class: bool = False
     right: Callable[[Outcomes], NDArray[np.bool_]] | None = None
+    among: Callable[[Outcomes, int], tuple[NDArray[np.bool_], NDArray[np.bool_]]] | None = None
 
     def value(self, outcomes: Outcomes, label: int | None = None) -> float:
         """The metric on the rows as they are; NaN where it is undefined."""
-        return float(self.samples(outcomes, np.ones((1, len(outcomes)), np.float32), label)[0])
+        return float(self.samples(outcomes, as_they_are(len(outcomes)), label)[0])
 
 
 def _accuracy(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
     return mean(outcomes.right, counts)
 
 
-def _decisions(outcomes: Outcomes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """What is answered and what is right, bool[rows, outputs] each."""
+def decisions(outcomes: Outcomes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What is answered and what is right of each class or label, bool[rows, outputs] each."""
     if outcomes.objective.answer == "labels":
         return outcomes.decided, outcomes.targets
     classes = np.arange(len(outcomes.labels))
@@ -69,18 +72,35 @@ def _decisions(outcomes: Outcomes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]
 
 
 def _of_decisions(which: int) -> Samples:
-    """Precision (0), recall (1) or F1 (2): of one class, or the mean over all classes."""
+    """Precision (0), recall (1) or F1 (2): of one class, or the mean over the classes that occur, as in scikit-learn.
+
+    A class that is neither right nor answered in any row, as in a slice that lacks it, has no part in the mean.
+    """
 
     def samples(outcomes: Outcomes, counts: Counts, label: int | None) -> Floats:
-        answered, true = _decisions(outcomes)
+        answered, true = decisions(outcomes)
         chosen = slice(None) if label is None else [label]
-        return np.asarray(scores_of_decisions(answered[:, chosen], true[:, chosen], counts)[which].mean(axis=1))
+        scores = scores_of_decisions(answered[:, chosen], true[:, chosen], counts)[which]
+        if label is not None or outcomes.objective.answer == "labels":
+            return np.asarray(scores.mean(axis=1))
+        occurs = counts @ (answered | true).astype(counts.dtype) > 0
+        return np.asarray((scores * occurs).sum(axis=1) / occurs.sum(axis=1))
 
     return samples
 
 
+def _answered(outcomes: Outcomes, label: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    answered, true = decisions(outcomes)
+    return true[:, label], answered[:, label]
+
+
+def _there(outcomes: Outcomes, label: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    answered, true = decisions(outcomes)
+    return answered[:, label], true[:, label]
+
+
 def _f1_micro(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
-    answered, true = _decisions(outcomes)
+    answered, true = decisions(outcomes)
     hits, said, there = (mean(flags.sum(axis=1), counts) for flags in (answered & true, answered, true))
     with np.errstate(invalid="ignore"):
         return np.nan_to_num(2 * hits / (said + there))
@@ -88,7 +108,7 @@ def _f1_micro(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
 
 def _ranked(area: Callable[[Floats, NDArray[np.bool_], Counts], Floats]) -> Samples:
     def samples(outcomes: Outcomes, counts: Counts, label: int | None) -> Floats:
-        _, true = _decisions(outcomes)
+        _, true = decisions(outcomes)
         both_alike = outcomes.objective.answer == "class" and len(outcomes.labels) == 2
         all_of_them = range(1, 2) if both_alike else range(len(outcomes.labels))
         classes = all_of_them if label is None else [label]
@@ -98,7 +118,7 @@ def _ranked(area: Callable[[Floats, NDArray[np.bool_], Counts], Floats]) -> Samp
 
 
 def _brier(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
-    _, true = _decisions(outcomes)
+    _, true = decisions(outcomes)
     return mean(brier_scores(outcomes.scores, true, several=outcomes.objective.answer == "labels"), counts)
 
 
@@ -148,8 +168,10 @@ _ALL = (
     Measure(id="recall_macro", title="recall, macro", answers=_DECIDED, samples=_of_decisions(1)),
     Measure(id="f1_macro", title="F1, macro", answers=_DECIDED, samples=_of_decisions(2)),
     Measure(id="f1_micro", title="F1, micro", answers=("labels",), samples=_f1_micro),
-    Measure(id="precision", title="precision", answers=_DECIDED, samples=_of_decisions(0), of_class=True),
-    Measure(id="recall", title="recall", answers=_DECIDED, samples=_of_decisions(1), of_class=True),
+    Measure(
+        id="precision", title="precision", answers=_DECIDED, samples=_of_decisions(0), of_class=True, among=_answered
+    ),
+    Measure(id="recall", title="recall", answers=_DECIDED, samples=_of_decisions(1), of_class=True, among=_there),
     Measure(id="f1", title="F1", answers=_DECIDED, samples=_of_decisions(2), of_class=True),
     Measure(id="auroc", title="AUROC", answers=_DECIDED, samples=_ranked(area_under_roc)),
     Measure(id="average_precision", title="average precision", answers=_DECIDED, samples=_ranked(average_precision)),

@@ -31,6 +31,7 @@ _TYPE_NAMES = {
     tuple: "a list of strings",
     dict: "a section",
 }
+_FILES_OF_SECTIONS = (("pretraining", "texts"), ("augmentation", "synonyms"))  # options that name a file
 _EXAMPLE_WIDTH = 44  # column where the example's comments begin
 
 
@@ -104,6 +105,12 @@ def with_device(config: AnyConfig, device: str) -> AnyConfig:
     return replace(config, training=training)
 
 
+def with_reviewed_labels(config: AnyConfig, path: str) -> AnyConfig:
+    """The config with a reviewed list of labels, from the current folder."""
+    data: Any = replace(config.data, reviewed_labels=str(Path(path).expanduser().resolve()))
+    return replace(config, data=data)
+
+
 def format_config(config: AnyConfig) -> str:
     """The whole config as TOML; `parse_config` gives it back. A section that may be left out, and is, stays out."""
     document = tomlkit.document()
@@ -116,7 +123,7 @@ def format_config(config: AnyConfig) -> str:
             continue
         for declared in options_of(values):
             value = getattr(values, declared.name)
-            if value != {}:
+            if value != {} and not (rule_of(declared).unwritten and value == declared.default):
                 table.add(declared.name, _plain(value))
         document.add(section.name, table)
     return tomlkit.dumps(document)
@@ -218,7 +225,7 @@ def _with_absolute_paths(config: AnyConfig, *, folder: Path, stem: str) -> AnyCo
     data = config.data
     paths: dict[str, Any] = {
         name: str((folder / Path(path).expanduser()).resolve())
-        for name in (data.source, "validation", "test")
+        for name in (data.source, "validation", "test", "reviewed_labels")
         if (path := getattr(data, name))
     }
     values: Any = {
@@ -229,6 +236,10 @@ def _with_absolute_paths(config: AnyConfig, *, folder: Path, stem: str) -> AnyCo
         training: Any = config.training
         path = str((folder / Path(str(probed["data"])).expanduser()).resolve())
         values["training"] = replace(training, forgetting={**probed, "data": path})
+    for name, option in _FILES_OF_SECTIONS:
+        if given := getattr(getattr(config, name, None), option, ""):
+            path = str((folder / Path(given).expanduser()).resolve())
+            values[name] = replace(getattr(config, name), **{option: path})
     values["interpretability"] = _with_absolute_words(config.interpretability, folder)
     model: Any = config.model
     base = getattr(model, "base", "")

@@ -29,6 +29,7 @@ class Rule:
     before: str = ""  # the option of a base section that comes after this one
     absent: Any = None  # its value where the whole section is left out, if that is another one than the default
     numbers: bool = False  # of a section inside a section: it holds numbers
+    unwritten: bool = False  # a config written back leaves it out at its default
     matrix: bool = False  # it holds sections of numbers
 
     def when_absent(self, declared: Field[Any]) -> Any:
@@ -129,6 +130,13 @@ class LabelledData:
     validation_fraction: float = option(0.15, "part of the training {counted} for validation", above=0, maximum=0.5)
     test_fraction: float = option(0.15, "part of the {counted} for the test, when none are given", above=0, maximum=0.5)
     minimum_class_count: int = option(10, "fewest {counted} that a class may have after cleaning", minimum=3)
+    labels_per_class: int = option(
+        0,
+        "learn from so many {counted} of each class only, validation included: what explicate curve varies; 0: all",
+        minimum=0,
+        unwritten=True,
+    )
+    reviewed_labels: str = option("", "a list of `explicate labels` that a person reviewed, to be applied")
 
     @property
     def origin(self) -> str:

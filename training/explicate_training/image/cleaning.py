@@ -20,7 +20,7 @@ import numpy as np
 from explicate.errors import UsageError
 from explicate_bundle.images import Pixels, Preparation, UnreadableImage, decode
 from explicate_training.data.cleaning import HELD_OUT, CleaningReport, check_cleaned, conflicts, digest_of, twins
-from explicate_training.data.labels import Split, objects
+from explicate_training.data.labels import Split, numbered, objects
 from explicate_training.image.config import ImageDataConfig
 from explicate_training.image.data import ImageSet, ImageSource, read_content
 from explicate_training.tasks.registry import task_named
@@ -146,7 +146,9 @@ def _without_duplicates(pictures: list[_Picture], report: CleaningReport) -> lis
 def _image_set(sources: Sequence[ImageSource], kept: Sequence[int], pixels: Pixels) -> ImageSet:
     chosen = [sources[place] for place in kept]
     grouped = any(source.group is not None for source in sources)
+    numbers = numbered([source.split for source in sources])
     return ImageSet(
+        numbers=np.array([numbers[place] for place in kept], dtype=np.intp),
         pixels=pixels,
         places=np.array(kept, dtype=np.intp),
         names=objects([source.name for source in chosen]),

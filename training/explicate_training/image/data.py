@@ -3,6 +3,7 @@
 Files are only named here; `image_cleaning` reads and judges them. Nothing outside the folder of the data is named.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +35,14 @@ class ImageSet(LabelledSet):
     places: NDArray[np.intp]  # of these images in pixels
     names: NDArray[Any]  # object: str, the path from the folder of the data
     contents: NDArray[Any]  # object: Path, or the encoded image as bytes
+
+    def content(self, place: int) -> str:
+        """The digest of an image's file."""
+        return hashlib.sha256(read_content(self.contents[place])).hexdigest()
+
+    def told(self, place: int) -> str:
+        """Its name."""
+        return str(self.names[place])
 
 
 def read_content(content: Path | bytes) -> bytes:

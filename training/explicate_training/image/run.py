@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from explicate.errors import UsageError
 from explicate.v1.training_run_pb2 import PixelNormalisation, TrainingRun
-from explicate_bundle.images import MASKINGS, Pixels, decode, encode_png
+from explicate_bundle.images import MASKINGS, Pixels, decode, encode_png, picture_figures
 from explicate_training.image.augmentation import Draw, DrawOrder, augment
 from explicate_training.image.cleaning import REASONS, clean_images
 from explicate_training.image.config import AugmentationConfig, ImageConfig
@@ -23,8 +23,9 @@ from explicate_training.image.forgetting import earlier_images, probe_of_images
 from explicate_training.image.game import image_game
 from explicate_training.image.masking import FieldPlayers, with_fields
 from explicate_training.image.model import load_image_model, load_processor
-from explicate_training.image.neighbours import neighbour_outputs, shrink
+from explicate_training.image.neighbours import NeighbourLabels, neighbour_outputs, shrink
 from explicate_training.interpretability.players import Batch, Players
+from explicate_training.label_review.label_model import LabelModel
 from explicate_training.loop.forgetting import Remembered
 from explicate_training.loop.rows import FetchedRows
 from explicate_training.loop.run import Run, Say
@@ -230,6 +231,13 @@ class ImageRun(Run[ImageConfig, ImageSet]):
         parts = [shrink(part.pixels, part.places, self.targets[name]) for name, part in self.splits.by_name().items()]
         return self.task.baseline(neighbour_outputs, parts, classes=len(self.labels))
 
+    def label_model(self, names: Sequence[str]) -> LabelModel:
+        parts = [self.splits.by_name()[name] for name in names]
+        places = np.concatenate([part.places for part in parts])
+        pictures = shrink(parts[0].pixels, places, np.concatenate([self.targets[name] for name in names]))
+        called = [str(name) for part in parts for name in part.names]
+        return NeighbourLabels(pictures, called, len(self.labels), self.labels)
+
     def game(self, row: int) -> Game | None:
         test = self.splits.test
         with one_thread(when=self._is_small):
@@ -240,6 +248,10 @@ class ImageRun(Run[ImageConfig, ImageSet]):
         test = self.splits.test
         brightness = np.array([float(test.pixels[place].mean()) for place in test.places])
         return dict(thirds(brightness, ("darkest third", "middle third", "brightest third")))
+
+    def row_fields(self, name: str) -> dict[str, Sequence[Any]]:
+        found = [picture_figures(decode(read_content(one))) for one in self.splits.by_name()[name].contents]
+        return {key: [one[key] for one in found] for key in found[0]}
 
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")

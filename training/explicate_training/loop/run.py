@@ -1,6 +1,5 @@
 """What every run does at its stages, whatever it reads: data, model, training, evaluation, files."""
 
-import math
 import re
 import time
 from abc import ABC, abstractmethod
@@ -16,16 +15,21 @@ from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import Verdict
 from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_bundle.draft import draft_checks, kind_of_run
+from explicate_bundle.outcomes.baseline_answers import BaselineAnswers, write_baseline
+from explicate_bundle.telling.slice_notes import SLICES_KEY, SliceNotes
 from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.config.config_file import AnyConfig, format_config
-from explicate_training.config.sections import LabelledData
-from explicate_training.data.splits import Part, split_data
+from explicate_training.data.splits import Part, few_rows, split_data
+from explicate_training.diagnosis.diagnosis import DIAGNOSIS_NAME, diagnose
 from explicate_training.fairness.weights import side_groups, weights_of
 from explicate_training.interpretability.masked_rows import MaskedRows
 from explicate_training.interpretability.measurement import Trained, trained
 from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.step_loss import StepLoss
 from explicate_training.interpretability.terms import active_terms, term_of
+from explicate_training.label_review.label_model import LabelModel
+from explicate_training.label_review.review import NAME as REVIEWED
+from explicate_training.label_review.review import Applied, apply_review
 from explicate_training.loop.forgetting import Forgetting, Remembered, forgetting_line
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
@@ -33,11 +37,10 @@ from explicate_training.loop.training_device import placement
 from explicate_training.loop.verdict import always_alike, judged, verdict
 from explicate_training.report.explanations import Explanations, Game, explain_rows
 from explicate_training.report.report import write_report
-from explicate_training.report.slices import Slice, slices
-from explicate_training.run_directory import tool_versions, write_held_out, write_json, write_run
+from explicate_training.report.slices import slice_notes
+from explicate_training.run_directory import HELD_OUT_NAME, tool_versions, write_held_out, write_json, write_run
 from explicate_training.tasks.task import Evaluation, Task
 
-_FEW_ROWS = 50
 AnyOf = TypeVar("AnyOf", bound=AnyConfig)
 Say = Callable[[str], None]
 
@@ -67,6 +70,10 @@ class Run(ABC, Generic[AnyOf, Part]):
 
         self.task, data, self.sha256 = self.read(tell)
         self.splits = split_data(data, self.task, config.data, seed=config.training.seed)
+        self.review: Applied | None = None  # of labels, by a person
+        if path := config.data.reviewed_labels:
+            reviewed = apply_review(self.splits, self.task, config.data, sha256=self.sha256, path=path)
+            self.splits, self.review, self.sha256 = reviewed.splits, reviewed.applied, reviewed.sha256
         parts = {name: part.labels.tolist() for name, part in self.splits.by_name().items()}
         self.labels = self.task.names(parts["train"])
         self.targets: dict[str, NDArray[Any]] = {
@@ -79,9 +86,15 @@ class Run(ABC, Generic[AnyOf, Part]):
         self.fairness = weights_of(self)
         self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
         self.term_figures: dict[str, Any] = {}  # what terms of [interpretability] measured on validation rows
+        self.known_baseline: Mapping[str, NDArray[np.float64]] | None = None  # of an earlier run on the same splits
         if few := few_rows({name: len(part) for name, part in parts.items()}, config.data):
             self.warn(few)
             lines.append(f"note: {few}")
+        if self.review:
+            self.report[REVIEWED] = self.review.as_json()
+            for sentence in self.review.warnings():
+                self.warn(sentence)
+            lines += [self.review.told(), *(f"note: {one}" for one in self.review.warnings())]
         for line in lines:
             say(line)
 
@@ -147,6 +160,10 @@ class Run(ABC, Generic[AnyOf, Part]):
         """What the simple model answers on "validation" and "test", float64 [rows, outputs]."""
 
     @abstractmethod
+    def label_model(self, names: Sequence[str]) -> LabelModel:
+        """What doubts the labels of the rows of some splits, one after the other, by classes."""
+
+    @abstractmethod
     def game(self, row: int) -> Game | None:
         """A test row as a game of its parts; None if it has none."""
 
@@ -166,16 +183,24 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Groups of test rows to measure apart, bool [rows] each, by what they are."""
         return {}
 
+    @abstractmethod
+    def row_fields(self, name: str) -> Mapping[str, Sequence[Any]]:
+        """What the rows of a split tell of themselves, as slices ask for it, by name."""
+
     def always_told(self) -> set[str]:
         """Those of them that the report tells however well the model does on them."""
         return set()
 
-    def _slices(self, test: Evaluation) -> list[Slice]:
+    def _slices(self, test: Evaluation) -> SliceNotes:
         by_row = self.task.sliced_by_row(test, self.labels)
-        return slices(self.groups(), by_row, large_is_bad=self.task.sliced[1], always=self.always_told())
+        return slice_notes(self.groups(), by_row, sliced=self.task.sliced, always=self.always_told())
 
     def shown(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002 - what it shows of the answers
         """What the report shows besides."""
+        return {}
+
+    def figures(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002
+        """What metrics.json and the report have besides, by name."""
         return {}
 
     def curves(self) -> dict[str, str]:
@@ -253,20 +278,25 @@ class Run(ABC, Generic[AnyOf, Part]):
             say(forgetting_line(one))
         reliability = self.adjustment.measured(evaluations["validation"], evaluations["test"], metrics)
         metrics |= {"forgetting": forgotten} if forgotten else {}
+        metrics |= (besides := self.figures(evaluations["test"]))
         easier = self._easier(outcome)
         figures = {"figures": self.term_figures} if self.term_figures else {}
         metrics |= {"interpretability": {**easier.as_json(), **figures}} if easier else {}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
+        test, counted = evaluations["test"], self.config.data.counted
+        explanations, slices = self._explanations(test), self._slices(test)
+        metrics |= {SLICES_KEY: slices.document(), **explanations.recorded}
         self.write_model(folder)
-        rows = list(self.held_out(folder))
-        self.verdict = found
+        self.verdict, rows = found, list(self.held_out(folder))
         write_held_out(folder, rows, self.held_out_outputs(evaluations["test"].outputs))
+        write_baseline(folder / HELD_OUT_NAME, self.simple)
         description, config_toml = self._description(outcome, easier), format_config(self.config)
         (folder / "config.toml").write_text(config_toml, encoding="utf-8")
         for name, content in (("metrics", metrics), ("data", self.report)):
             write_json(folder / f"{name}.json", content)
         write_run(folder, description)
-        test, counted = evaluations["test"], self.config.data.counted
+        diagnosis = diagnose(self, evaluations, explanations)
+        write_json(folder / DIAGNOSIS_NAME, diagnosis.as_json())
         write_report(
             folder / "report.html",
             self.template,
@@ -279,14 +309,16 @@ class Run(ABC, Generic[AnyOf, Part]):
             data=self.report,
             config_toml=config_toml,
             title=Path(self.config.data.origin).stem,
-            explanations=self._explanations(test),
-            slices=self._slices(test),
-            sliced=self.task.sliced[0],
+            explanations=explanations,
+            diagnosis=diagnosis,
+            slices=slices.groups,
+            sliced=slices.measured,
             forgetting=forgotten,
             easier=easier,
             thresholds=self.task.thresholds(test, self.labels),
             adjustment=self.adjustment,
             reliability=reliability,
+            besides=besides,
             baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),
         )
@@ -321,14 +353,17 @@ class Run(ABC, Generic[AnyOf, Part]):
     def _compared(self, evaluations: Mapping[str, Evaluation]) -> tuple[dict[str, Any], Verdict]:
         """Metrics with intervals, those of the simple model, and how the two and a trivial one compare."""
         begin_s = time.monotonic()
-        outputs = self.fit_baseline()
-        self.say(f"fitted {self.baseline} to compare with in {duration(time.monotonic() - begin_s)}")
+        outputs = self.known_baseline
+        if outputs is None:
+            outputs = self.fit_baseline()
+            self.say(f"fitted {self.baseline} to compare with in {duration(time.monotonic() - begin_s)}")
         task, labels, test, counted = self.task, self.labels, evaluations["test"], self.config.data.counted
         own = self.adjustment.task_of(outputs["validation"])
         theirs = {
             name: own.evaluate(answers, self.targets[name], labels, counted=counted)
             for name, answers in outputs.items()
         }
+        self.simple = BaselineAnswers(self.baseline, theirs["test"].outputs, own.rule)
         model, simple = judged("", task, test, labels), judged(self.baseline, own, theirs["test"], labels)
         trivial = always_alike(task.deciding(None, labels), self.targets["train"], test, labels, counted=counted)
         metrics = {
@@ -367,22 +402,6 @@ class Run(ABC, Generic[AnyOf, Part]):
     def target_scale(self) -> TargetScale | None:
         """What takes answers in standard deviations to the unit of the target; None for classes and labels."""
         return None if self.labels else TargetScale(mean=self.scale.mean, spread=self.scale.spread)
-
-
-def few_rows(rows: Mapping[str, int], data: LabelledData) -> str:
-    """A warning of splits that are too small to measure on, and the remedy; empty if there are none."""
-    small = {name: rows[name] for name in ("validation", "test") if rows[name] < _FEW_ROWS}
-    if not small:
-        return ""
-    listed = " and ".join(f"{count} {name} {data.counted}" for name, count in small.items())
-    own = [f"data.{name}_fraction" for name in small if not getattr(data, name)]
-    fewest = min(small.values())
-    half = 1.96 * math.sqrt(0.25 / fewest)  # of the normal interval of a share of one half
-    larger = f", or give larger parts with {' and '.join(own)}" if own else ""
-    return (
-        f"there are only {listed}: a share that is measured on {fewest} may be off by {min(half, 1):.2f}; add "
-        f"{data.counted}{larger}"
-    )
 
 
 def _key(name: str) -> str:

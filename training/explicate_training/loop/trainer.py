@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any  # rows of whatever kind
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import IntervalStrategy
 
 from explicate.errors import ExplicateError
 from explicate_training.config.sections import TrainingOptions
@@ -92,6 +93,8 @@ class Fitting:
     resume: bool  # go on from the last checkpoint in that folder
     callback: TrainerCallback  # hears of each step
     step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]; None: the task's own
+    last_is_best: bool = False  # the last look is taken, whatever the validation rows say
+    most_looks: int = 0  # at the validation rows in all; 0: as the config says
     weights: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)  # of rows by split; empty: all alike
 
     def weight_columns(self, split: str) -> dict[str, NDArray[np.float32]]:
@@ -190,6 +193,8 @@ def fit(
     order: EpochOrder,
     collate: Callable[[Any], Any] = _as_fetched,
     evaluation_rows: int = 64,
+    loss: Loss | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Outcome:
     """Trains in place; afterwards the model has the weights of its best validation, and answers in fp32.
 
@@ -201,6 +206,8 @@ def fit(
         order: the order of training rows.
         collate: makes a batch of rows; those that are fetched as a batch are one.
         evaluation_rows: rows of a batch of the validation.
+        loss: what a step and a look take, instead of the task's own.
+        callbacks: hear of each step, too.
 
     Raises:
         ExplicateError: the weights became infinite or not a number.
@@ -214,7 +221,8 @@ def fit(
     patience, step_loss = config.early_stopping_patience, fitting.step_loss
     imbalanced = task.imbalanced(fitting.targets, len(labels))
     rule = checkpoint_rule(task, config, imbalanced=imbalanced, masked=step_loss is not None and step_loss.hides)
-    loss = task.loss(fitting.targets, len(task.outputs(labels)), config)
+    rule = replace(rule, last=fitting.last_is_best)
+    loss = loss or task.loss(fitting.targets, len(task.outputs(labels)), config)
     trainer = _Trainer(
         model=model,
         args=_arguments(fitting, rule, rows=len(order), evaluation_rows=evaluation_rows),
@@ -225,6 +233,7 @@ def fit(
         compute_metrics=metrics,
         callbacks=[
             fitting.callback,
+            *callbacks,
             *([Patience(patience)] if patience else []),
             *unfreezing(model, config, math.ceil(len(order) / config.batch_size)),
         ],
@@ -275,6 +284,8 @@ def _arguments(fitting: Fitting, rule: CheckpointRule, *, rows: int, evaluation_
     steps_per_epoch = math.ceil(rows / config.batch_size)
     steps = steps_per_epoch * config.epochs
     steps_per_evaluation = max(1, math.ceil(steps_per_epoch / config.evaluations_per_epoch))
+    if fitting.most_looks:
+        steps_per_evaluation = max(steps_per_evaluation, math.ceil(steps / fitting.most_looks))
     place = placement(config)
     arguments = TrainingArguments(
         output_dir=str(fitting.checkpoints),
@@ -314,6 +325,53 @@ def _arguments(fitting: Fitting, rule: CheckpointRule, *, rows: int, evaluation_
     if arguments.n_gpu > 1:  # or a step would be of so many batches, with one copy of the model in each GPU
         arguments._n_gpu = 1
     return arguments
+
+
+def learn_unlabelled(
+    model: nn.Module,
+    rows: Any,
+    fitting: Fitting,
+    *,
+    folder: Path,
+    resume: bool,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    order: EpochOrder,
+    collate: Callable[[Any], Any],
+) -> int:
+    """Trains in place on rows that bring their own targets, without looking at any others; returns how many steps.
+
+    Args:
+        model: answers with its "loss" and "logits".
+        rows: by their places in `order`.
+        fitting: of the run that this comes before; its device, precision and seed hold, and its callback hears of it.
+        folder: for checkpoints, a few in each epoch.
+        resume: go on from the last one.
+        epochs, batch_size, learning_rate: how long and how fast.
+        order: the order of rows.
+        collate: makes a batch of rows.
+
+    Raises:
+        ExplicateError: the weights became infinite or not a number.
+    """
+    own: dict[str, Any] = {"optimiser": "adamw", "layer_lr_decay": 1.0, "gradual_unfreezing": 0.0, "schedule": "linear"}
+    config = replace(
+        fitting.config,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        evaluations_per_epoch=2,
+        **own,
+    )
+    told = replace(fitting, config=config, checkpoints=folder, most_looks=0)
+    arguments = _arguments(told, CheckpointRule("loss", True, False), rows=len(order), evaluation_rows=batch_size)
+    arguments.eval_strategy, arguments.load_best_model_at_end = IntervalStrategy.NO, False
+    trainer = _Trainer(
+        model=model, args=arguments, data_collator=collate, train_dataset=rows, callbacks=[fitting.callback]
+    )
+    trainer.order, trainer.options, trainer.step_loss = order, config, None
+    return _run(trainer, resume=resume).steps
 
 
 def _history(log: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:

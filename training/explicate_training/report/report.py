@@ -8,8 +8,11 @@ from typing import Any  # JSON values
 import jinja2
 import numpy as np
 
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate.views import html
+from explicate.views.amounts import translucent
 from explicate.views.page_style import PAGE_STYLE
+from explicate_bundle.telling.lay_page import facts_of_run, lay_page
 from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.calibration.reliability import TITLES, Reliability
 from explicate_training.config.sections import LabelledData
@@ -114,6 +117,7 @@ def write_report(
     template: str,
     *,
     metrics: Mapping[str, Any],
+    run: TrainingRun,
     curves: Mapping[str, str],
     drawings: Sequence[Drawing],
     explanations: Explanations,
@@ -128,6 +132,7 @@ def write_report(
         path: the file.
         template: what makes the report.
         metrics: the content of metrics.json: by split, with "history" and "best_step" of the training.
+        run: the content of run.json.
         curves: titles of the two metrics that are drawn over the steps, by name.
         drawings: of the answers on the test part.
         explanations: of test rows.
@@ -157,10 +162,12 @@ def write_report(
         reliability=reliability,
         reliability_drawing=data_uri(reliability.drawing) if reliability else "",
         reliability_titles=TITLES,
+        run=run,
+        lay=lay_page(facts_of_run(run, metrics)),
         page_style=PAGE_STYLE,
         view_style=html.STYLE,
-        validation=metrics["validation"],
-        test=metrics["test"],
+        **{split: metrics[split] for split in ("validation", "test")},
+        shade=translucent,
         **shown,
     )
     # A lone surrogate cannot be in a cleaned text; dropped examples may be anything.

@@ -18,6 +18,7 @@ from explicate_training.config.sections import (
 from explicate_training.data.demos import DEMO_TABLES
 from explicate_training.fairness.options import FairnessOptions
 from explicate_training.interpretability.terms import Interpretability, absent, check_terms
+from explicate_training.table.resampling.options import ResamplingConfig
 
 DECLARABLE_TYPES = ("number", "date", "category", "boolean", "ordinal", "ignore")
 WRITTEN_TYPES = ("number", "date")
@@ -140,6 +141,7 @@ class TableConfig:
     data: TableDataConfig = field(default_factory=TableDataConfig)
     model: TableModelConfig = field(default_factory=TableModelConfig)
     training: TableTrainingConfig = field(default_factory=TableTrainingConfig)
+    resampling: ResamplingConfig = field(default_factory=ResamplingConfig)
     interpretability: Interpretability = field(default_factory=absent)
     calibration: CalibrationOptions = field(default_factory=CalibrationOptions)
     thresholds: ThresholdOptions = field(default_factory=ThresholdOptions)

@@ -43,6 +43,10 @@ class TextSet(LabelledSet):
     texts: NDArray[Any]  # object: tuple of one text or two
     rationales: NDArray[Any] | None = None  # object: Marks, None of a row without; where a column has them
 
+    def content(self, place: int) -> list[str]:
+        """The texts of a row."""
+        return list(self.texts[place])
+
 
 def read_rows(
     config: DataConfig, tell: Tell = quietly, *, rationales: RationaleColumn | None = None, side: str = ""
