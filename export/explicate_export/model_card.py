@@ -117,7 +117,34 @@ def _verdict(model: DescribedModel) -> list[str]:
             f"So that rare classes are answered, too, offsets were added to the logits: {offsets}. They are part of "
             "the graph, so probabilities are those of data in which rare classes are more frequent.",
         ]
-    return ["\n".join(lines)]
+    return ["\n".join([*lines, *_decided(model)])]
+
+
+def _decided(model: DescribedModel) -> list[str]:
+    """What was done to the answers once the weights were chosen: paragraphs, each after an empty line."""
+    record, lines = model.record, list[str]()
+    if record.HasField("temperature"):
+        lines += [
+            "",
+            f"The logits are divided by a temperature of {record.temperature:.3f}, chosen on validation rows, so that "
+            "probabilities say better how often they are right. It is part of the graph.",
+        ]
+    for one in record.decision.thresholds:
+        lines += [
+            "",
+            f"{code(one.label)} is answered from a probability of {one.threshold:.3g} on, chosen on "
+            f"{record.decision.rows:,} validation rows for {one.goal}: there its recall is {one.recall:.3f} and its "
+            f"precision {one.precision:.3f}. A server answers so, too.",
+        ]
+    if record.decision.costs:
+        lines += ["", "The class with the least expected cost is answered, by costs that the config of the run names."]
+    if record.HasField("fairness"):
+        told = "so that group and label are independent" if record.fairness.method == "reweighing" else "all alike"
+        lines += [
+            "",
+            f"Training weighed the groups of {code(record.fairness.over)}, {told} ({record.fairness.method}).",
+        ]
+    return lines
 
 
 def _interval(message: Any, field: str) -> tuple[float, float] | None:

@@ -4,6 +4,7 @@ A temperature divides the logits (`[calibration]`). Then either thresholds are c
 offsets for rare classes, unless probabilities are to be calibrated, which offsets would undo.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import log
 from typing import TYPE_CHECKING, Any  # Any: runs of any kind
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_training.calibration.chosen_points import ChosenPoint, MeanCost, chosen_points, mean_cost
 from explicate_training.calibration.reliability import Reliability, reliability
 from explicate_training.calibration.temperature import divide_outputs, fitted_temperature, log_loss
@@ -36,6 +38,8 @@ class Adjustment:
         temperature: what logits were divided by; None: nothing.
         offsets: what was added to each logit, float64 [outputs]; None: nothing.
         rule: what decides; None: the most probable answer does.
+        points, cost: what that does on the test rows.
+        reliability: what the temperature did on the test rows, or would do; None where it is not worth a word.
     """
 
     run: "Run[Any, Any]"
@@ -44,8 +48,9 @@ class Adjustment:
     rule: bundle_pb2.DecisionRule | None = None
     points: list[ChosenPoint] = field(default_factory=list)
     cost: MeanCost | None = None
+    reliability: Reliability | None = None
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Raises UsageError, naming the option, when what is wanted does not fit the data."""
         run, config = self.run, self.run.config
         if config.calibration.temperature and not run.task.decides:
@@ -85,11 +90,20 @@ class Adjustment:
             return validation
         return self._with_offsets(validation)
 
-    def task_of(self, validation: Outputs) -> Task:
-        """How another model's answers are decided, by its own answers to the validation rows: for the same goals."""
-        if not self.run.config.thresholds.active:
-            return self.run.task
-        return self._with_thresholds(validation, said=False)[0]
+    def of_baseline(self, outputs: Mapping[str, Outputs]) -> tuple[Task, dict[str, Evaluation]]:
+        """How another model's answers are decided, by its own on the validation rows, for the same goals; and those."""
+        run, counted = self.run, self.run.config.data.counted
+        wanted = run.config.thresholds.active
+        task = self._with_thresholds(outputs["validation"], said=False)[0] if wanted else run.task
+        return task, {
+            name: task.evaluate(answers, run.targets[name], run.labels, counted=counted)
+            for name, answers in outputs.items()
+        }
+
+    def as_message(self) -> TrainingRun:
+        """What run.json says of it."""
+        offsets = [] if self.offsets is None else self.offsets.tolist()
+        return TrainingRun(logit_offsets=offsets, decision=self.rule, temperature=self.temperature)
 
     def _with_thresholds(self, outputs: Outputs, *, said: bool) -> tuple[Task, bundle_pb2.DecisionRule]:
         run = self.run
@@ -128,22 +142,21 @@ class Adjustment:
         )
         return moved
 
-    def measured(self, validation: Evaluation, test: Evaluation, metrics: dict[str, Any]) -> Reliability | None:
-        """What all of it does on the test rows, whose metrics it adds to; None where no temperature is worth a word."""
+    def measure(self, validation: Evaluation, test: Evaluation, metrics: dict[str, Any]) -> None:
+        """Measures what all of it does on the test rows, says so, and adds to the metrics."""
         run = self.run
         if self.rule is not None:
             self.points = chosen_points(run.task, self.rule, test, metrics["test"], run.labels)
             self._measure_cost(test)
             told = [{name: value for name, value in vars(one).items() if name != "drawing"} for one in self.points]
             metrics["thresholds"] = {"chosen": told, **({"cost": vars(self.cost)} if self.cost else {})}
-        found = self._reliability(validation, test)
+        found = self.reliability = self._reliability(validation, test)
         if self.temperature is not None and found is not None:
             metrics["calibration"] = found.as_json()
         for one in (*self.points, *filter(None, [self.cost, found])):
             run.say(one.line())
         if found is not None and not found.applied:
             run.say("  ([calibration] temperature = true makes it a part of the graph)")
-        return found
 
     def _measure_cost(self, test: Evaluation) -> None:
         costs, labels = self.run.config.thresholds.costs, self.run.labels

@@ -15,7 +15,7 @@ from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import Verdict
 from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_bundle.draft import draft_checks, kind_of_run
-from explicate_bundle.outcomes.baseline_answers import BaselineAnswers, write_baseline
+from explicate_bundle.outcomes.baseline_answers import write_baseline
 from explicate_bundle.telling.slice_notes import SLICES_KEY, SliceNotes
 from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.config.config_file import AnyConfig, format_config
@@ -82,7 +82,6 @@ class Run(ABC, Generic[AnyOf, Part]):
         self.scale = self.task.scale(self.targets["train"])
         self.report, lines = self.describe_data()
         self.adjustment = Adjustment(self)
-        self.adjustment.check()
         self.fairness = weights_of(self)
         self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
         self.term_figures: dict[str, Any] = {}  # what terms of [interpretability] measured on validation rows
@@ -276,7 +275,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             say(line)
         for one in forgotten.values():
             say(forgetting_line(one))
-        reliability = self.adjustment.measured(evaluations["validation"], evaluations["test"], metrics)
+        self.adjustment.measure(evaluations["validation"], evaluations["test"], metrics)
         metrics |= {"forgetting": forgotten} if forgotten else {}
         metrics |= (besides := self.figures(evaluations["test"]))
         easier = self._easier(outcome)
@@ -317,7 +316,6 @@ class Run(ABC, Generic[AnyOf, Part]):
             easier=easier,
             thresholds=self.task.thresholds(test, self.labels),
             adjustment=self.adjustment,
-            reliability=reliability,
             besides=besides,
             baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),
@@ -358,12 +356,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             outputs = self.fit_baseline()
             self.say(f"fitted {self.baseline} to compare with in {duration(time.monotonic() - begin_s)}")
         task, labels, test, counted = self.task, self.labels, evaluations["test"], self.config.data.counted
-        own = self.adjustment.task_of(outputs["validation"])
-        theirs = {
-            name: own.evaluate(answers, self.targets[name], labels, counted=counted)
-            for name, answers in outputs.items()
-        }
-        self.simple = BaselineAnswers(self.baseline, theirs["test"].outputs, own.rule)
+        own, theirs = self.adjustment.of_baseline(outputs)
         model, simple = judged("", task, test, labels), judged(self.baseline, own, theirs["test"], labels)
         trivial = always_alike(task.deciding(None, labels), self.targets["train"], test, labels, counted=counted)
         metrics = {
@@ -381,6 +374,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         """The content of run.json."""
         record = self.describe_model()
         record.MergeFrom(self._predicts())
+        record.MergeFrom(self.adjustment.as_message())
         record.MergeFrom(
             TrainingRun(
                 seed=self.config.training.seed,
@@ -391,9 +385,6 @@ class Run(ABC, Generic[AnyOf, Part]):
                 train_s=round(outcome.train_s, 1),
                 verdict=self.verdict,
                 interpretability=easier.as_message() if easier else None,
-                logit_offsets=[] if self.adjustment.offsets is None else self.adjustment.offsets.tolist(),
-                decision=self.adjustment.rule,
-                temperature=self.adjustment.temperature,
                 fairness=None if self.fairness is None else self.fairness.as_message(),
             )
         )

@@ -14,7 +14,7 @@ from explicate.views.amounts import translucent
 from explicate.views.page_style import PAGE_STYLE
 from explicate_bundle.telling.lay_page import facts_of_run, lay_page
 from explicate_training.calibration.adjustment import Adjustment
-from explicate_training.calibration.reliability import TITLES, Reliability
+from explicate_training.calibration.reliability import TITLES
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.cleaning import CleaningReport
 from explicate_training.data.labels import SPLITS
@@ -123,7 +123,6 @@ def write_report(
     explanations: Explanations,
     easier: Trained | None = None,
     adjustment: Adjustment,
-    reliability: Reliability | None = None,
     **shown: Any,
 ) -> None:
     """Writes report.html. Strings of the user are escaped: none of them can become markup.
@@ -138,7 +137,6 @@ def write_report(
         explanations: of test rows.
         easier: what `[interpretability]` did.
         adjustment: what was done to the answers once the weights were chosen.
-        reliability: what a temperature did, or would do.
         shown: what else the template shows.
     """
     environment = jinja2.Environment(
@@ -159,8 +157,8 @@ def write_report(
         easier=easier,
         chosen=[(one, data_uri(one.drawing)) for one in adjustment.points],
         cost=adjustment.cost,
-        reliability=reliability,
-        reliability_drawing=data_uri(reliability.drawing) if reliability else "",
+        reliability=adjustment.reliability,
+        reliability_drawing=data_uri(adjustment.reliability.drawing) if adjustment.reliability else "",
         reliability_titles=TITLES,
         run=run,
         lay=lay_page(facts_of_run(run, metrics)),
