@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     folder = args.output or Path(f"{config.output.directory or f'runs/{Path(args.data).stem}'}-curve")
     wanted = plan(config, folder, labels=labels, seeds=args.seeds, recipes=recipes, keep_runs=args.keep_runs, say=_say)
     _say(
-        f"{len(wanted.keys())} runs: {', '.join(map(str, wanted.labels))} labels {wanted.of}, {wanted.seeds} draws, "
+        f"{len(wanted.runs())} runs: {', '.join(map(str, wanted.labels))} labels {wanted.of}, {wanted.seeds} draws, "
         f"{' and '.join(RECIPES[name] for name in wanted.recipes)}; metric: {wanted.title} on the test part"
     )
     if args.check:

@@ -68,7 +68,7 @@ def write_report(points: Sequence[Point], plan: Plan) -> Path:
             for size, how, mean, simple in _rows(points, plan)
         ],
         done=len(points),
-        wanted=len(plan.keys()),
+        wanted=len(plan.runs()),
         counted=plan.config.data.counted,
         config_toml=format_config(plan.config),
     )
@@ -82,7 +82,7 @@ def summary(points: Sequence[Point], plan: Plan) -> dict[str, Any]:
     lines = [line for recipe in plan.recipes if (line := doubling(points, recipe))]
     return {
         "metric": plan.metric,
-        "runs": len(plan.keys()),
+        "runs": len(plan.runs()),
         "points": [_plain(asdict(one)) for one in points],
         "means": [
             {"labels": size, "recipe": how, "score": _plain(asdict(mean)), "simple": _plain(asdict(simple))}

@@ -73,7 +73,7 @@ class Plan:
     of: str  # what so many labels are of, in words
     keep_runs: bool = False
 
-    def keys(self) -> list[tuple[int, int, str]]:
+    def runs(self) -> list[tuple[int, int, str]]:
         """All runs, a whole draw of labels after the other, so that a curve is there early."""
         return [(labels, seed, how) for seed in range(self.seeds) for labels in self.labels for how in self.recipes]
 
@@ -146,19 +146,19 @@ def known_points(plan: Plan) -> list[Point]:
     """Those of the plan that are done."""
     files = sorted((plan.folder / _POINTS).glob("*.json"))
     found = {one.key: one for one in (Point(**json.loads(file.read_text(encoding="utf-8"))) for file in files)}
-    return [found[key] for key in plan.keys() if key in found]
+    return [found[key] for key in plan.runs() if key in found]
 
 
 def run_points(plan: Plan, say: Say) -> Iterator[Point]:
     """Runs what is not done yet, and yields each point when it is there. Raises ExplicateError as a run does."""
     done = known_points(plan)
     known = {one.key for one in done}
-    waiting = [key for key in plan.keys() if key not in known]
+    waiting = [key for key in plan.runs() if key not in known]
     if known:
-        say(f"{len(known)} of {len(plan.keys())} runs are done already")
+        say(f"{len(known)} of {len(plan.runs())} runs are done already")
     for place, key in enumerate(waiting):
         labels, seed, recipe = key
-        say(f"run {len(done) + 1} of {len(plan.keys())}: {labels} labels {plan.of}, draw {seed}, {RECIPES[recipe]}")
+        say(f"run {len(done) + 1} of {len(plan.runs())}: {labels} labels {plan.of}, draw {seed}, {RECIPES[recipe]}")
         point = _run_point(plan, labels, seed, recipe, say)
         done.append(point)
         yield point
