@@ -79,7 +79,8 @@ def test_a_curve_that_flattens_is_not_promised_to_rise(tmp_path: Path) -> None:
     assert "if the line went on" not in told
 
 
-def test_runs_go_on_where_a_killed_process_left_them(tmp_path: Path) -> None:
+def test_runs_go_on_where_a_killed_process_left_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(points_module, "_LEAST_STEPS", 2)
     given = plan_of(tmp_path)
     check_identity(given)
     first = next(run_points(given, lambda _: None))
