@@ -10,7 +10,7 @@ _DESCRIPTION = """Trains on 8, 32, 128 and 512 labels of each class, and says wh
 
 Texts of one class each are trained in two ways: by full fine-tuning, and by the recipe for few labels ([few_shot]:
 pairs of texts, then a linear layer). Tables and pictures are trained as the config says. Of each the report has the
-test metric with its 95 % interval over the draws, and a line through all runs: twice the labels ≈ +x. The labels of a run
+test metric with its 95 % interval over the draws, and a line through all runs: twice the labels ≈ +x. Labels of a run
 are those of its training and of its validation together; the test part is all of it, and chooses nothing.
 
 Each run that is done is kept: after Ctrl-C, a crash or kill -9 the same command goes on, and more --seeds or --labels
