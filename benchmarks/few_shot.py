@@ -1,7 +1,7 @@
 """`python -m benchmarks.few_shot`: few labels of food reviews, by pairs of texts, by full fine-tuning and by TF-IDF.
 
 All three have the same 8, 32 or 128 labels a class, of five draws each, validation included, and are tested on the same
-1,000 reviews. The runs of the encoder are ordinary ones of 64 tokens; full fine-tuning has at least 60 steps and the
+1,000 reviews. The runs of the encoder are ordinary ones of 128 tokens; full fine-tuning has at least 60 steps and the
 learning rate of the demo config. The linear model of TF-IDF learns from all the labels, its strength by
 cross-validation. Each run is kept when it is done: the same command goes on.
 """
@@ -61,23 +61,26 @@ def main() -> None:
     parser.add_argument("--labels", type=int, nargs="+", default=LABELS, help="labels a class (default: 8 32 128)")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="draws of them (default: 5)")
     parser.add_argument("--tested", type=int, default=TESTED, help="test reviews (default: 1000)")
+    parser.add_argument("--methods", choices=METHODS, nargs="+", default=list(METHODS), help="(default: all)")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw AUROC against labels")
     arguments = parser.parse_args()
     folder = RESULTS / f"few_shot_{arguments.tested}"
     folder.mkdir(parents=True, exist_ok=True)
-    done = measure(folder, arguments.labels, range(arguments.seeds), arguments.tested)
+    done = measure(folder, arguments.labels, range(arguments.seeds), arguments.tested, arguments.methods)
     print(table(done))
     if arguments.plot:
         arguments.plot.write_text(drawn(done))
 
 
-def measure(folder: Path, labels: Sequence[int], seeds: Sequence[int], tested: int) -> list[Scored]:
+def measure(
+    folder: Path, labels: Sequence[int], seeds: Sequence[int], tested: int, methods: Sequence[str]
+) -> list[Scored]:
     """All runs, those that are in the file already and the others."""
     record = folder / "scores.jsonl"
     done = [Scored(**json.loads(line)) for line in record.read_text().splitlines()] if record.exists() else []
     write_reviews(folder, tested)
     known = {(one.labels, one.seed, one.method) for one in done}
-    for key in [(count, seed, method) for seed in seeds for count in labels for method in METHODS]:
+    for key in [(count, seed, method) for seed in seeds for count in labels for method in methods]:
         if key in known:
             continue
         one = _scored(folder, *key)
@@ -108,7 +111,7 @@ label_column = "score"
 labels_per_class = {labels}
 near_duplicate_threshold = 1
 [model]
-max_tokens = 64
+max_tokens = 128
 [training]
 seed = {seed}
 batch_size = {_BATCH}

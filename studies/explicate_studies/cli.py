@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any  # values of flags
 
 from explicate_studies.auto import auto_command
+from explicate_studies.curve import curve_command
 
 _DESCRIPTION = """Trains one config many times with other values, and shows what accuracy costs and what it buys.
 
@@ -73,6 +74,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--check", action="store_true", help="say what would be varied, and stop")
     parser.set_defaults(run=run, extra="studies")
     auto_command.register(subparsers)
+    curve_command.register(subparsers)
 
 
 _FLAGS = ("trials", "minutes", "sampler", "objectives", "metric", "pruner", "inputs", "seed")

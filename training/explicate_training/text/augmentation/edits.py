@@ -47,8 +47,8 @@ def read_synonyms(path: str) -> Synonyms:
         group = [word.strip() for word in line.split(",") if word.strip()]
         if len(group) == 1:
             raise UsageError(
-                f"augmentation.synonyms: {path}, line {number}: {group[0]!r} stands alone; write two words or more that "
-                "mean the same, separated by commas"
+                f"augmentation.synonyms: {path}, line {number}: {group[0]!r} stands alone; write two words or more "
+                "that mean the same, separated by commas"
             )
         for word in group:
             found.setdefault(word.lower(), {}).update(dict.fromkeys(other for other in group if other != word))

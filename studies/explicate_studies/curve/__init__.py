@@ -1,0 +1,1 @@
+"""`explicate curve`: what more labels would buy."""
