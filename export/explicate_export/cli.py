@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from explicate_export.hub import hub_command
 from explicate_export.mlflow import command as mlflow_command
 from explicate_export.sources import bundle_command
 from explicate_export.sources.publication_arguments import add_extras, publication
@@ -79,6 +80,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add_extras(parser, inputs="held-out", reduced="texts and images")
     parser.set_defaults(run=run, extra="export")
     mlflow_command.register(subparsers)
+    hub_command.register(subparsers)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -45,6 +45,7 @@ class CardText:
     origin: str  # how the model was made, and what it reads
     absence: str  # how explanations express that a part of the input is absent
     sections: Sequence[str] = ()  # whole sections, from "## " on
+    tested: Sequence[str] = ()  # what the test inputs are like, without markup
 
 
 @dataclass(frozen=True)

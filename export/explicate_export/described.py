@@ -14,6 +14,8 @@ from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_bundle.draft import draft_checks, draft_manifest, kind_of_run, named_base
 from explicate_bundle.input_kind import ModelKind
 from explicate_bundle.model_inputs import ModelInput
+from explicate_bundle.telling.grounds import Grounds
+from explicate_bundle.telling.slice_notes import SliceNotes
 from explicate_export.markdown import code
 from explicate_export.objectives import EXPORT_OBJECTIVES, ExportObjective
 from explicate_export.parity import Origin, Scale
@@ -41,12 +43,16 @@ class DescribedModel:
         origin: how sentences tell where it comes from.
         test_metrics: what was measured of it, by name; "intervals" and "per_class" as in a run's metrics.json.
         data_report: what is known of its data, for the card.
+        grounds: what moves its answers most; None where that was not measured.
+        slices: how good it is on groups of test rows; None where that was not measured.
     """
 
     record: TrainingRun
     origin: Origin
     test_metrics: Mapping[str, Any] = field(default_factory=dict)
     data_report: Mapping[str, Any] = field(default_factory=dict)
+    grounds: Grounds | None = None
+    slices: SliceNotes | None = None
 
     @property
     def kind(self) -> ModelKind:

@@ -12,6 +12,7 @@ from explicate_bundle.errors import SignatureError
 from explicate_bundle.signatures import check_sign_key
 from explicate_bundle.standard.standard_file import HELD_OUT
 from explicate_bundle.standard.verdicts import Verdict
+from explicate_bundle.standard.waivers import Waiver
 from explicate_bundle.writing import (
     FORMAT_VERSION,
     GRAPH_NAME,
@@ -28,14 +29,17 @@ from explicate_export.training_run import read_run
 from explicate_standards.evaluated_model import open_staged
 from explicate_standards.evaluation import Evaluation, chosen_metrics
 from explicate_standards.held_out_rows import HELD_OUT_NAME, read_rows
+from explicate_standards.leaderboard.runs import rows_digest
 from explicate_standards.measuring import measure
+from explicate_standards.outcomes.outcomes import DEFAULT_KEPT_ROWS, keep_rows
 from explicate_standards.run_report import add_to_run
-from explicate_standards.standard.check import judge, live_of
+from explicate_standards.standard.check import Checked, judge, live_of
 from explicate_standards.standard.standard import read_standard
 from explicate_standards.standard.verdict_report import as_message as standard_verdict
 from explicate_standards.standard.verdict_report import as_record
 from explicate_standards.standard.verdict_report import as_table as verdict_table
 from explicate_standards.standard.verdict_report import sentence as verdict_sentence
+from explicate_standards.standard.waiving import excused
 from explicate_standards.told import as_message
 
 EXPORTS = {"text": "TrainedTextExport", "table": "TableExport", "image": "TrainedImageExport"}
@@ -84,6 +88,8 @@ class ExportOptions:
     evaluated_metrics: Sequence[str] | None = None  # by which metrics; None: all of them
     standard: Path | None = None  # the standard.toml that it must meet; None: none
     allow_unmet: bool = False  # publish it even if it does not, with that on record
+    waivers: Sequence[Waiver] = ()  # requirements of it that the model need not meet for some time
+    kept_rows: int = DEFAULT_KEPT_ROWS  # test rows that the bundle keeps, for a server to score again
 
 
 def export_run(run_directory: Path, repository: Path, options: ExportOptions, *, say: Say = lambda _: None) -> Path:
@@ -117,6 +123,7 @@ class Published:
     manifest: bundle_pb2.Bundle
     parts: BundleParts
     evaluation: Evaluation | None
+    checked: Checked | None = None
 
 
 Report = Callable[[Published], str]
@@ -150,14 +157,22 @@ def publish_model(
         )
         manifest = _manifest(model.described, parts)
         evaluation = _evaluated(model.described, staged.folder, manifest, options, rows, say)
-        _judged(staged.folder, manifest, repository, options, rows, say)
-        card = model_card(options.model, model.described, manifest, parts)
+        if rows is not None and model.described.record.HasField("seed"):
+            manifest.test_rows_sha256 = _digest_of_rows(model.described, rows)
+        checked = _judged(staged.folder, manifest, repository, options, rows, say)
+        card = model_card(options.model, model.described, manifest, parts, checked)
         (staged.folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
         say(f"model.onnx is {(staged.folder / GRAPH_NAME).stat().st_size / 1e6:.1f} MB")
-        published = Published(staged.folder, manifest, parts, evaluation)
+        published = Published(staged.folder, manifest, parts, evaluation, checked)
         if report is not None:
             (staged.folder / REPORT_NAME).write_text(report(published), encoding="utf-8")
         return replace(published, folder=staged.publish(manifest))
+
+
+def _digest_of_rows(model: DescribedModel, file: Path) -> str:
+    """Of the held-out rows of a run, by which a leaderboard knows what was tested on the same."""
+    labels = model.labels or (model.record.target_name,)
+    return rows_digest(file, model.kind.predicts, labels)
 
 
 def _evaluated(
@@ -184,13 +199,13 @@ def _evaluated(
 
 def _judged(
     folder: Path, manifest: bundle_pb2.Bundle, repository: Path, options: ExportOptions, rows: Path | None, say: Say
-) -> None:
-    """Judges the staged model by a standard, if there is one, and puts that on record.
+) -> Checked | None:
+    """Judges the staged model by a standard, if there is one, puts that on record, and returns what came of it.
 
     Raises StandardNotMet if it does not meet it and that is not allowed.
     """
     if options.standard is None:
-        return
+        return None
     standard = read_standard(options.standard)
     tested = standard.path.parent / standard.test if standard.test != HELD_OUT else rows
     if tested is None:
@@ -200,14 +215,19 @@ def _judged(
         )
     model = open_staged(folder, manifest)
     checked = judge(standard, model, tested, live=live_of(repository / options.model), say=say)
+    checked = excused(checked, options.waivers)
     for line in verdict_table(checked).splitlines():
         say(line)
-    if checked.verdict is not Verdict.MET and not options.allow_unmet:
+    if options.waivers and not standard.takes_waivers:
+        say("a server that requires this standard will not count the waivers: it does not say waivers = true")
+    if checked.verdict not in (Verdict.MET, Verdict.WAIVED) and not options.allow_unmet:
         raise StandardNotMet(
             f"{verdict_sentence(checked)}: nothing was published; with --allow-unmet it is, with that on record"
         )
+    checked = replace(checked, kept_rows_sha256=keep_rows(model, tested, options.kept_rows))
     as_record(checked).write(folder / STANDARD_RECORD_NAME)
     manifest.standard.CopyFrom(standard_verdict(checked))
+    return checked
 
 
 _TOOLS = (

@@ -1,6 +1,7 @@
 """Markdown of values that come from files and people: each in one line, none of them able to become markup."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any  # JSON values
 
@@ -9,6 +10,20 @@ def plain(value: object) -> str:
     """A value in one line; JSON unless it is a string."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return " ".join(text.split())
+
+
+# What would become markup in a text; words with underscores inside are left as they are.
+_MARKUP = re.compile(
+    r"[\\`*<\[~$]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)|(?<=http):(?=//)|(?<=https):(?=//)|(?<=\bwww)\.|(?<=\w)@(?=\w)"
+)
+# And what would make a heading, a quotation or a list item of a line that begins with it.
+_AT_THE_BEGINNING = re.compile(r"^(\d{0,9})(?=(?:[#+=>-]|(?<=\d)[.)])(?:\s|$)|>)")
+
+
+def escaped(value: object) -> str:
+    """A value in one line that is shown letter by letter: no emphasis, link, HTML or picture comes of it."""
+    text = _MARKUP.sub(r"\\\g<0>", plain(value))
+    return _AT_THE_BEGINNING.sub(r"\1\\", text)
 
 
 def code(text: str) -> str:
@@ -43,14 +58,16 @@ def as_list(value: Mapping[str, Any], indent: str = "") -> Iterable[str]:
     Keys are written as words at the top only: further in they may be labels or names of columns.
     """
     for name, entry in value.items():
-        key = plain(name) if indent else words(plain(name))
-        if isinstance(entry, Mapping):
+        key = escaped(name) if indent else words(escaped(name))
+        if isinstance(entry, Mapping | list) and not entry:
+            yield f"{indent}- {key}: none"
+        elif isinstance(entry, Mapping):
             yield f"{indent}- {key}:"
             yield from as_list(entry, indent + "  ")
         elif isinstance(entry, list) and entry and all(isinstance(one, Mapping) for one in entry):
             yield f"{indent}- {key}:"
             for one in entry:
-                yield f"{indent}  - " + ", ".join(f"{plain(part)} {plain(told)}" for part, told in one.items())
+                yield f"{indent}  - " + ", ".join(f"{escaped(part)} {escaped(told)}" for part, told in one.items())
         else:
             is_number = isinstance(entry, int | float) and not isinstance(entry, bool)
-            yield f"{indent}- {key}: {number(entry) if is_number else plain(entry)}"
+            yield f"{indent}- {key}: {number(entry) if is_number else escaped(entry)}"

@@ -6,26 +6,41 @@ from pathlib import Path
 from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
+from explicate_export.card.frameworks import frameworks_section
+from explicate_export.card.plain_words import lay_facts, plain_words
+from explicate_export.card.standing import fairness_section, standard_section
+from explicate_export.card.tested import limits, slices_section
 from explicate_export.conversion import BundleParts, CardText
 from explicate_export.described import DescribedModel
-from explicate_export.markdown import as_list, code, number, table, words
+from explicate_export.markdown import as_list, code, escaped, number, table, words
 from explicate_export.variants.verification import ATTRIBUTION_TOLERANCE, MOST_SIZE, OUTPUT_TOLERANCE
+from explicate_standards.standard.check import Checked
 
 # Of data.json, what a bundle does not carry on: rows of the data, which may be about people.
 _KEPT_IN_THE_RUN = ("examples_dropped",)
 
 
-def model_card(name: str, model: DescribedModel, manifest: bundle_pb2.Bundle, parts: BundleParts) -> str:
-    """The card of a bundle, before its version is known."""
+def model_card(
+    name: str,
+    model: DescribedModel,
+    manifest: bundle_pb2.Bundle,
+    parts: BundleParts,
+    checked: Checked | None = None,
+) -> str:
+    """The card of a bundle, before its version is known; `checked` is what came of its standard, if it has one."""
     card = parts.card
     summary = model.objective.summary(model.record, card.words)
     sections = (
         f"# {name}\n\n{summary} {card.origin} Exported to ONNX in {manifest.precision}.",
+        plain_words(lay_facts(model, checked)),
         *card.sections,
+        *standard_section(checked),
         *_verdict(model),
         _data(model),
         *_metrics(model),
-        _uses(model, card),
+        *slices_section(model, checked),
+        *fairness_section(checked),
+        _uses(model, card, checked),
         _explanations(card),
         *_easier(model),
         *_interpretability(model, manifest),
@@ -33,7 +48,7 @@ def model_card(name: str, model: DescribedModel, manifest: bundle_pb2.Bundle, pa
         *_variants(parts),
         _reproduction(model, manifest),
     )
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join((*sections, frameworks_section(sections))) + "\n"
 
 
 def scalar_metrics(test_metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -128,7 +143,7 @@ def _metrics(model: DescribedModel) -> list[str]:
     if isinstance(per_class, Mapping) and per_class:
         columns = list(dict.fromkeys(name for values in per_class.values() for name in values))
         rows = [
-            (label, *(_of_class(metrics, label, name, values.get(name)) for name in columns))
+            (escaped(label), *(_of_class(metrics, label, name, values.get(name)) for name in columns))
             for label, values in per_class.items()
         ]
         what = model.objective.per_output
@@ -141,14 +156,14 @@ def _of_class(metrics: Mapping[str, Any], label: str, name: str, value: Any) -> 
     return _within(value, ends) if ends and isinstance(value, int | float) else number(value)
 
 
-def _uses(model: DescribedModel, card: CardText) -> str:
-    limits = (
+def _uses(model: DescribedModel, card: CardText, checked: Checked | None) -> str:
+    told = (
         *model.objective.limits(model.record, card.words),
         *card.words.limits,
-        "It may have learnt unwanted regularities of its data. No check for bias was made.",
+        *limits(model, card, checked),
         "Not for decisions about people without a person who looks at them.",
     )
-    return "\n".join(["## Intended use and limits", "", *(f"- {limit}" for limit in limits)])
+    return "\n".join(["## Intended use and limits", "", *(f"- {limit}" for limit in told)])
 
 
 def _explanations(card: CardText) -> str:

@@ -15,6 +15,8 @@ from google.protobuf import json_format
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.kinds.kind import Check
 from explicate_bundle.objective import OBJECTIVES
+from explicate_bundle.telling.grounds import GROUNDS_KEY, read_grounds
+from explicate_bundle.telling.slice_notes import SLICES_KEY, read_slices
 from explicate_export.described import DescribedModel, HeldOut, HeldOutInput
 from explicate_export.errors import UsageError, first_line
 from explicate_export.parity import Origin
@@ -81,7 +83,8 @@ def read_run(directory: Path) -> FinishedRun:
     for holds, otherwise in _record_checks(record):
         if not holds:
             raise UsageError(f"{path}: {otherwise}: train again")
-    test_metrics = _read_object(metrics).get("test")
+    measured = _read_object(metrics)
+    test_metrics = measured.get("test")
     if not isinstance(test_metrics, dict):
         raise UsageError(f"{metrics}: 'test' is missing or not an object: {UNFINISHED}")
     data_report = _read_object(directory / "data.json")
@@ -90,6 +93,8 @@ def read_run(directory: Path) -> FinishedRun:
         origin=trained(record),
         test_metrics=test_metrics,
         data_report=data_report,
+        grounds=read_grounds(measured.get(GROUNDS_KEY)),
+        slices=read_slices(measured.get(SLICES_KEY)),
         directory=directory,
     )
     problem = run.draft_problem()

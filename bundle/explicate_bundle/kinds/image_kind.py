@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from explicate.v1 import bundle_pb2
 from explicate_bundle.files.array_files import pack_bytes, unpack_bytes
 from explicate_bundle.images import MAX_EDGE, MAX_SHORTEST_EDGE
-from explicate_bundle.kinds.kind import Arrays, Check
+from explicate_bundle.kinds.kind import Arrays, Check, InputTalk
 from explicate_bundle.model_inputs import ImageInput, ModelInput
 
 _CONTENTS, _OFFSETS = "contents", "content_offsets"
@@ -25,6 +25,13 @@ class ImageKind:
     name = "image"
     number: int = bundle_pb2.INPUT_KIND_IMAGE
     field = "image"
+    talk = InputTalk(
+        "image",
+        "images",
+        "looks at a picture",
+        "places in the picture",
+        "taken in another way, of other things, or of much worse quality",
+    )
     plural = "images"
     outputs_array = "outputs"
     attributed_array = "attribution_images"

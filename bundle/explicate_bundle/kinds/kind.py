@@ -1,6 +1,7 @@
 """What a kind of input brings into a bundle: files, checks of its part of the manifest, and golden inputs as arrays."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol  # arrays of several types
 
@@ -14,6 +15,24 @@ Check = tuple[bool, str]
 """What must hold, and what is wrong otherwise."""
 
 
+@dataclass(frozen=True)
+class InputTalk:
+    """How people speak of what a model reads.
+
+    Attributes:
+        one, many: inputs, as they are counted.
+        reads: what a model does, such as "reads a text".
+        parts: what an input is explained by.
+        unlike: how an input may differ from those of the test.
+    """
+
+    one: str
+    many: str
+    reads: str
+    parts: str
+    unlike: str
+
+
 class InputKind(Protocol):
     """One kind of input."""
 
@@ -25,6 +44,9 @@ class InputKind(Protocol):
 
     field: str
     """The field of a manifest that holds its schema, and of a request that holds an input."""
+
+    talk: InputTalk
+    """How people speak of it."""
 
     plural: str
     """Several inputs, in words."""

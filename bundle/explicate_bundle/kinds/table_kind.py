@@ -18,7 +18,7 @@ from explicate_bundle.cells.number_notation import NumberNotation
 from explicate_bundle.columns import NUMERIC_TYPES, TableColumns, TableRows
 from explicate_bundle.errors import BundleError
 from explicate_bundle.files.tree_arrays import TreeArrays, read_trees
-from explicate_bundle.kinds.kind import Arrays, Check
+from explicate_bundle.kinds.kind import Arrays, Check, InputTalk
 from explicate_bundle.model_inputs import ModelInput, TabularInput
 from explicate_bundle.objective import OBJECTIVES
 from explicate_bundle.table_arrays import read_background, read_lime_statistics
@@ -36,6 +36,9 @@ class TableKind:
     name = "table"
     number: int = bundle_pb2.INPUT_KIND_TABULAR
     field = "tabular"
+    talk = InputTalk(
+        "row", "rows", "reads a row of a table", "columns", "from another source, of other people or things, or later"
+    )
     plural = "rows"
     outputs_array = "outputs"
     attributed_array = "attribution_rows"

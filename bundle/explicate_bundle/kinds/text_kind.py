@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from explicate.v1 import bundle_pb2
 from explicate_bundle.errors import BundleError
 from explicate_bundle.files.array_files import pack_bytes, read_text, unpack_bytes
-from explicate_bundle.kinds.kind import Arrays, Check
+from explicate_bundle.kinds.kind import Arrays, Check, InputTalk
 from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_bundle.players.word_swaps import folded
 from explicate_bundle.writing import EXPLAINER_NAME, TOKENIZER_NAME
@@ -28,6 +28,9 @@ class TextKind:
     name = "text"
     number: int = bundle_pb2.INPUT_KIND_TEXT
     field = "text"
+    talk = InputTalk(
+        "text", "texts", "reads a text", "words", "in another language, on another subject, or much longer or shorter"
+    )
     plural = "texts"
     outputs_array = "logits"
     attributed_array = "attribution_texts"

@@ -25,6 +25,7 @@ from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
 from explicate_export.parity import MAX_DIFFERENCE, OUTPUTS, PROBABILITIES, Comparison, Graph, Origin, Scale, largest
 from explicate_export.ready_graph import ReadyGraph
 from explicate_export.table.golden_rows import edge_places, edge_rows, golden_rows
+from explicate_export.table.seen_rows import seen_rows
 from explicate_export.table.table_card import absence, columns_section, words
 from explicate_export.trees import add_trees
 from explicate_server.modalities.modality import EncodedInput, Modality
@@ -135,6 +136,7 @@ class FittedExport(ModelExport):
             f"encoding are part of the graph. {self._parts.predicted.told}{self._logits()}",
             absence=absence(self.schema, rows="given rows"),
             sections=(columns_section(self.schema, "the given rows"), *self._differences()),
+            tested=tuple(seen_rows(self.schema, [one.value for one in self.held_out])),
         )
 
     @property

@@ -24,6 +24,7 @@ from explicate_export.conversion import CardText, ModelExport, Say
 from explicate_export.described import DescribedModel, HeldOut
 from explicate_export.errors import UsageError, first_line
 from explicate_export.golden_inputs import LEAST_EVALUATIONS, Compared, GoldenChoice, spread_evenly
+from explicate_export.image.seen_images import seen_images
 from explicate_export.objectives import InputWords
 from explicate_export.onnx_graph import TorchGraph, in_unit, load_pretrained
 from explicate_export.parity import Scale
@@ -263,6 +264,7 @@ class ImageExport(ModelExport):
             "pixels that the model reads, not from those of the file. Pictures with patches in one colour do not occur "
             "in life: what the model makes of them is part of what is measured.",
             sections=(_seen(self.schema),),
+            tested=tuple(seen_images([one.value for one in self.held_out])),
         )
 
 

@@ -8,12 +8,15 @@ from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
 from explicate.views.page_style import PAGE_STYLE
+from explicate_bundle.telling.lay_page import lay_page
+from explicate_export.card.plain_words import lay_facts
 from explicate_export.described import DescribedModel
 from explicate_export.export import Published
 from explicate_export.markdown import number, words
 from explicate_export.model_card import interval_of, scalar_metrics
 from explicate_export.sources.sources import Brought
 from explicate_standards.run_report import section
+from explicate_standards.standard.check import Checked
 
 _MOST_LABELS = 50  # in the table; a model may have thousands
 Rows = Sequence[tuple[str, str]]
@@ -59,6 +62,7 @@ def _sections(brought: Brought, name: str, published: Published) -> Iterator[str
     if brought.notes:
         yield "<h2>What to know</h2>"
         yield "<ul>" + "".join(f'<li dir="auto">{escape(note)}</li>' for note in brought.notes) + "</ul>"
+    yield from _plain_words(model, published.checked)
     yield from _quality(model)
     yield "<h2>Outputs</h2>"
     yield _table(("index", model.objective.per_output), _outputs(model))
@@ -75,6 +79,16 @@ def _sections(brought: Brought, name: str, published: Published) -> Iterator[str
         )
     if published.evaluation is not None:
         yield section(published.evaluation, whose=origin.inputs)
+
+
+def _plain_words(model: DescribedModel, checked: Checked | None) -> Iterator[str]:
+    yield "<h2>In plain words</h2>"
+    for part in lay_page(lay_facts(model, checked)):
+        yield f'<h3>{escape(part.question)}</h3>\n<p dir="auto">{escape(" ".join(part.said))}</p>'
+        if part.items:
+            yield "<ul>" + "".join(f'<li dir="auto">{escape(item)}</li>' for item in part.items) + "</ul>"
+        if part.after:
+            yield f"<p>{escape(part.after)}</p>"
 
 
 def _quality(model: DescribedModel) -> Iterator[str]:

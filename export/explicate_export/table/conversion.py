@@ -29,6 +29,7 @@ from explicate_export.golden_inputs import Compared, GoldenChoice
 from explicate_export.onnx_graph import TorchGraph, cannot_load
 from explicate_export.parity import MAX_DIFFERENCE, Scale, largest
 from explicate_export.table.golden_rows import edge_rows, golden_rows
+from explicate_export.table.seen_rows import seen_rows
 from explicate_export.table.table_card import absence, columns_section, form_sentence, words
 from explicate_export.training_run import UNFINISHED, FinishedRun, check_files, read_held_out
 from explicate_server.modalities.modality import EncodedInput, Modality
@@ -212,6 +213,7 @@ class TableExport(ModelExport):
             f"{form_sentence(self.schema)}",
             absence=absence(self.schema),
             sections=(columns_section(self.schema),),
+            tested=tuple(seen_rows(self.schema, [one.value for one in self.held_out])),
         )
 
     def _rows(self, encoded: Iterable[EncodedInput]) -> TableRows:

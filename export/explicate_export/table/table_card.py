@@ -3,7 +3,7 @@
 from explicate.v1 import bundle_pb2
 from explicate_bundle.cells.date_notation import DateNotation
 from explicate_bundle.cells.number_notation import NumberNotation
-from explicate_export.markdown import code, plain, table
+from explicate_export.markdown import code, escaped, table
 from explicate_export.objectives import InputWords
 
 _NAMED_CATEGORIES = 8
@@ -35,10 +35,10 @@ def columns_section(schema: bundle_pb2.TabularSchema, rows_of: str = "training")
     promises = any(column.HasField("monotone") for column in schema.columns)
     rows = [
         (
-            column.name,
+            escaped(column.name),
             bundle_pb2.ColumnType.Name(column.type).removeprefix("COLUMN_TYPE_").lower(),
             _written(column) or _categories(column),
-            column.group,
+            escaped(column.group),
             "yes" if column.may_be_missing else "no",
             *((_promise(column),) if promises else ()),
         )
@@ -48,7 +48,8 @@ def columns_section(schema: bundle_pb2.TabularSchema, rows_of: str = "training")
     head += ["promised"] if promises else []
     lines = ["## Columns", "", *table(head, rows)]
     if schema.left_out:
-        lines += ["", "Not read:", "", *table(("column", "why"), [(one.name, one.reason) for one in schema.left_out])]
+        unread = [(escaped(one.name), escaped(one.reason)) for one in schema.left_out]
+        lines += ["", "Not read:", "", *table(("column", "why"), unread)]
     return "\n".join(lines)
 
 
@@ -59,12 +60,12 @@ def _written(column: bundle_pb2.ColumnSchema) -> str:
         notation = NumberNotation.of(column.number_notation)
     elif column.HasField("date_notation"):
         notation = DateNotation.of(column.date_notation)
-    marks = [f"{plain(word)} is missing" for word in column.missing_words]
-    return "; ".join([*([plain(notation.example)] if notation else []), *marks])
+    marks = [f"{escaped(word)} is missing" for word in column.missing_words]
+    return "; ".join([*([escaped(notation.example)] if notation else []), *marks])
 
 
 def _categories(column: bundle_pb2.ColumnSchema) -> str:
-    named = ", ".join(map(plain, column.categories[:_NAMED_CATEGORIES]))
+    named = ", ".join(map(escaped, column.categories[:_NAMED_CATEGORIES]))
     more = len(column.categories) > _NAMED_CATEGORIES
     return f"{named}, … ({len(column.categories)} in all)" if more else named
 
@@ -120,5 +121,5 @@ def _promise(column: bundle_pb2.ColumnSchema) -> str:
     if not column.HasField("monotone"):
         return ""
     claim = column.monotone
-    what = f"the probability of {claim.label}" if claim.HasField("label") else "the answer"
+    what = f"the probability of {escaped(claim.label)}" if claim.HasField("label") else "the answer"
     return f"as it rises, {what} never {'rises' if claim.decreasing else 'falls'}"

@@ -20,6 +20,7 @@ from explicate_export.onnx_graph import TorchGraph
 from explicate_export.parity import MAX_DIFFERENCE, Scale
 from explicate_export.text import model as text_model
 from explicate_export.text.preview import Preview, write_preview
+from explicate_export.text.seen_texts import seen_texts
 from explicate_export.training_run import UNFINISHED, FinishedRun, check_files, read_held_out
 from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.modalities.modality import EncodedInput, Modality
@@ -148,6 +149,7 @@ class TextExport(ModelExport):
             origin=f"{self.described.made} {_reading(self.schema)}",
             absence="With attention masking, a word is removed by "
             f"{removal} (leaving out against masking: {measured}).",
+            tested=tuple(seen_texts(self._held_out_texts, self.schema.max_tokens)),
         )
 
 

@@ -2,53 +2,42 @@
 
 import csv
 import io
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from html import escape
 from os import path
 from pathlib import Path
 from typing import Any  # JSON values
+from urllib.parse import quote
 
 from explicate.views import tables
 from explicate.views.page_style import PAGE_STYLE
-from explicate_standards.leaderboard.ranking import LEAST_SEEDS, PRICE, Group, Standing
+from explicate_standards.leaderboard.columns import COLUMNS, MASKED, NOTE, PARETO, R2, STABILITY, heads, right_aligned
+from explicate_standards.leaderboard.ranking import PRICE, Group, Standing
+from explicate_standards.leaderboard.runs import CALIBRATION, LATENCY, ROBUSTNESS, Run
 
-_R2, _STABILITY, _MASKED = "additive_r2.median", "stability", "masked_accuracy"
-_HEADER = ("RANK", "RUN", "SEEDS", "{metric}", "95 % INTERVAL", "ROWS A PART", "SUM R²", "MASKED", "MB", "TRAINED", "")
-_RIGHT = (2, 3, 5, 6, 7, 8, 9)
-_PARETO = "pareto"
+_KINDS = {".md": "card", ".html": "report"}
 _NUMBER = ' class="number"'
 
 
-def as_text(groups: Sequence[Group]) -> str:
-    """A table for each group."""
-    return "\n\n".join(_text(group) for group in groups) + "\n\n" + _NOTE
+def as_text(groups: Sequence[Group], *, wide: bool = False) -> str:
+    """A table for each group: in 100 columns, or with all columns."""
+    note = NOTE if wide else "\n".join(textwrap.wrap(f"{NOTE} All columns: -o wide.", 100))
+    return "\n\n".join(_text(group, wide=wide) for group in groups) + "\n\n" + note
 
 
-_NOTE = (
-    "RANK: the best and the worst that chance leaves open, from three seeds on. ROWS A PART: model rows that an "
-    "explanation takes for each part, SUM R²: what a sum of attributions says of the model, MASKED: accuracy with "
-    "parts removed (`explicate evaluate`). pareto: no other one is better and cheaper to explain."
-)
+def _text(group: Group, *, wide: bool) -> str:
+    columns = [column for column in COLUMNS if wide or column.narrow]
+    told = [column.told if wide else column.narrow or column.told for column in columns]
+    lines = [tuple(tell(one) for tell in told) for one in group.standings]
+    table = tables.table(heads(columns, group), lines, right=right_aligned(columns))
+    return f"{_title(group)}\n\n{table}"
 
 
-def _text(group: Group) -> str:
-    title = f"{group.measure.title} on the same {group.rows:,} held-out rows, {_better(group)} is better"
-    header = [one.format(metric=group.measure.id.upper()) for one in _HEADER]
-    return title + "\n\n" + tables.table(header, [_line(one) for one in group.standings], right=_RIGHT)
-
-
-def _line(one: Standing) -> tuple[str, ...]:
-    return (
-        _rank(one),
-        one.name,
-        str(len(one.runs)),
-        f"{one.value:.4f}",
-        f"[{one.lower:.4f}, {one.upper:.4f}]",
-        *(_number(one.mean(figure), digits) for figure, digits in ((PRICE, 1), (_R2, 2), (_MASKED, 3))),
-        f"{_megabytes(one):.1f}",
-        _number(_seconds(one), 0, " s"),
-        _PARETO if one.pareto else "",
-    )
+def _title(group: Group) -> str:
+    rows = f"the same {group.rows:,} held-out rows" if group.rows else "held-out rows"
+    held = f", held to the standard {group.standard[:12]}" if group.standard else ""
+    return f"{group.measure.title} on {rows}{held}, {group.measure.better} is better"
 
 
 def as_csv(groups: Sequence[Group]) -> str:
@@ -71,21 +60,28 @@ def _documents(group: Group, number: int) -> list[dict[str, Any]]:
         {
             "group": number,
             "run": one.name,
-            "seeds": len(one.runs),
+            "seeds": one.seeds,
             "metric": group.measure.id,
             "value": one.value,
             "lower": one.lower,
             "upper": one.upper,
             "best_rank": one.rank[0] if one.rank else None,
             "worst_rank": one.rank[1] if one.rank else None,
+            "worst_slice": one.worst[0] if one.worst else None,
+            "worst_slice_value": one.worst[1] if one.worst else None,
+            CALIBRATION: one.measured(CALIBRATION),
+            ROBUSTNESS: one.measured(ROBUSTNESS),
             PRICE: one.mean(PRICE),
-            _R2: one.mean(_R2),
-            _MASKED: one.mean(_MASKED),
-            _STABILITY: one.mean(_STABILITY),
-            "size_bytes": max(run.size_bytes for run in one.runs),
-            "train_s": _seconds(one),
-            _PARETO: one.pareto,
-            "rows": group.rows,
+            R2: one.mean(R2),
+            MASKED: one.mean(MASKED),
+            STABILITY: one.mean(STABILITY),
+            "size_bytes": one.size_bytes,
+            LATENCY: one.measured(LATENCY),
+            "train_s": one.train_s,
+            "verdict": one.verdict,
+            "standard_sha256": group.standard or None,
+            PARETO: one.pareto,
+            "rows": group.rows or None,
             "runs": [str(run.directory) for run in one.runs],
         }
         for one in group.standings
@@ -98,51 +94,35 @@ def as_page(groups: Sequence[Group], file: Path) -> str:
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Leaderboard</title>\n'
-        f"{PAGE_STYLE}\n</head>\n<body>\n<h1>Leaderboard</h1>\n{body}\n<p>{escape(_NOTE)}</p>\n</body>\n</html>\n"
+        f"{PAGE_STYLE}\n</head>\n<body>\n<h1>Leaderboard</h1>\n{body}\n<p>{escape(NOTE)}</p>\n</body>\n</html>\n"
     )
 
 
 def _section(group: Group, file: Path) -> str:
-    named = [escape(one.format(metric=group.measure.title)) for one in _HEADER]
-    header = "".join(f"<th{_NUMBER if place in _RIGHT else ''}>{name}</th>" for place, name in enumerate(named))
+    named = [head or "pareto" for head in heads(COLUMNS, group)]
+    right = right_aligned(COLUMNS)
+    header = "".join(f"<th{_NUMBER if place in right else ''}>{escape(name)}</th>" for place, name in enumerate(named))
     lines = "\n".join(f"<tr>{''.join(_cells(one, file))}</tr>" for one in group.standings)
+    title = _title(group)
     return (
-        f"<h2>{escape(group.measure.title)}</h2>\n<p>On the same {group.rows:,} held-out rows; {_better(group)} is "
-        f'better.</p>\n<div class="wide"><table>\n<tr>{header}</tr>\n{lines}\n</table></div>'
+        f"<h2>{escape(group.measure.title)}</h2>\n<p>{escape(title[:1].upper() + title[1:])}.</p>\n"
+        f'<div class="wide"><table>\n<tr>{header}</tr>\n{lines}\n</table></div>'
     )
 
 
 def _cells(one: Standing, file: Path) -> list[str]:
-    cells = [f"<td{_NUMBER if place in _RIGHT else ''}>{escape(cell)}</td>" for place, cell in enumerate(_line(one))]
+    cells = [f"<td{_NUMBER if column.right else ''}>{escape(column.told(one))}</td>" for column in COLUMNS]
     links = [
-        f'<a href="{escape(path.relpath(report, file.parent), quote=True)}">{escape(run.directory.name)}</a>'
+        f'<a href="{escape(quote(path.relpath(report, file.parent)), quote=True)}">{escape(name)}</a>'
         for run in one.runs
-        if (report := run.directory / "report.html").is_file()
+        for name, report in _named(run)
     ]
     if links:
         cells[1] = f"<td>{', '.join(links)}</td>"
     return cells
 
 
-def _better(group: Group) -> str:
-    return group.measure.better
-
-
-def _rank(one: Standing) -> str:
-    if one.rank is None:
-        return f"– ({len(one.runs)} of {LEAST_SEEDS} seeds)"
-    best, worst = one.rank
-    return str(best) if best == worst else f"{best}–{worst}"
-
-
-def _number(value: float | None, digits: int, unit: str = "") -> str:
-    return "–" if value is None else f"{value:.{digits}f}{unit}"
-
-
-def _megabytes(one: Standing) -> float:
-    return max(run.size_bytes for run in one.runs) / 1e6
-
-
-def _seconds(one: Standing) -> float | None:
-    known = [run.train_s for run in one.runs if run.train_s is not None]
-    return sum(known) / len(known) if known else None
+def _named(run: Run) -> Iterator[tuple[str, Path]]:
+    """Reports by what the link is called: the name first, what else there is by what it is."""
+    for place, report in enumerate(run.reports):
+        yield (run.name if place == 0 else _KINDS.get(report.suffix, report.name)), report

@@ -4,18 +4,22 @@ import argparse
 import sys
 from pathlib import Path
 
+FORMATS = ("table", "wide", "json", "csv")
 _DESCRIPTION = """\
-Put training runs side by side: the metric on their held-out rows with its interval, what an explanation costs, how well
-a sum of attributions says what the model does, size and time. Runs whose configs differ in the seed alone are one line,
-the mean over seeds; from three seeds on it has a rank, which is a range: what chance leaves open. Only runs that
-answered the same held-out rows are compared; others get tables of their own.
+Put training runs and bundles side by side: the metric on their held-out rows with its interval, the worst slice,
+calibration, robustness, what an explanation costs, how well a sum of attributions says what the model does, stability,
+size, time, and the verdict of a standard. Runs whose configs differ in the seed alone are one line, the mean over
+seeds; from three seeds on it has a rank, which is a range: what chance leaves open. Of a bundle what is on record is
+told, without a rank. Only what was tested on the same held-out rows, and held to the same standard, is compared; others
+get tables of their own. What was not measured is told as missing.
 """
 _EPILOG = """\
-Prints a table on stdout (CSV with --csv, JSON with --json), and what it does on stderr.
+Prints a table on stdout (all columns with -o wide, CSV with --csv, JSON with --json), and what it does on stderr.
 Exit codes: 0 done, 2 wrong usage.
 
 examples:
   explicate leaderboard runs/reviews-*
+  explicate leaderboard repository/reviews/* -o wide
   explicate leaderboard runs/* --metric f1_macro --html leaderboard.html
 """
 
@@ -24,16 +28,21 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Adds the subcommand; imports nothing heavy."""
     parser = subparsers.add_parser(
         "leaderboard",
-        help="put training runs side by side",
+        help="put training runs and bundles side by side",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="folder that `explicate train` wrote")
+    parser.add_argument(
+        "runs", metavar="FOLDER", type=Path, nargs="+", help="of a run, as `explicate train` wrote it, or of a bundle"
+    )
     parser.add_argument(
         "--metric", metavar="NAME", help="what to rank by (default: accuracy, f1_macro for labels, r2 for numbers)"
     )
     form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "-o", "--format", choices=FORMATS, default="table", help="wide: all columns (default: table, in 100 columns)"
+    )
     form.add_argument("--json", action="store_true", help="JSON, an object a recipe")
     form.add_argument("--csv", action="store_true", help="CSV, a line a recipe")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page that links the runs' reports, too")
@@ -45,19 +54,22 @@ def run(arguments: argparse.Namespace) -> int:
     import json
 
     from explicate_standards.leaderboard.boards import as_csv, as_documents, as_page, as_text
+    from explicate_standards.leaderboard.bundles import read_entry
     from explicate_standards.leaderboard.ranking import ranked
-    from explicate_standards.leaderboard.runs import read_run
 
     directories = list(dict.fromkeys(path.resolve() for path in arguments.runs))
-    _say(f"reading {len(directories)} runs")
-    groups = ranked([read_run(directory) for directory in directories], arguments.metric)
+    _say(f"reading {len(directories)} runs and bundles")
+    groups = ranked([read_entry(directory) for directory in directories], arguments.metric)
     if arguments.html is not None:
         arguments.html.write_text(as_page(groups, arguments.html.resolve()), encoding="utf-8")
         _say(f"wrote {arguments.html}")
-    if arguments.json:
+    form = "json" if arguments.json else "csv" if arguments.csv else arguments.format
+    if form == "json":
         print(json.dumps(as_documents(groups), indent=2, allow_nan=False))
+    elif form == "csv":
+        print(as_csv(groups), end="")
     else:
-        print(as_csv(groups) if arguments.csv else as_text(groups), end="" if arguments.csv else "\n")
+        print(as_text(groups, wide=form == "wide"))
     return 0
 
 

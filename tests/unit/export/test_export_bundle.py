@@ -140,7 +140,7 @@ def test_lists_of_the_card_have_a_line_for_each_thing() -> None:
         "- columns:",
         "  - name a b, missing 1",
         "  - name c",
-        "- left out: []",
+        "- left out: none",
     ]
 
 

@@ -21,6 +21,7 @@ from explicate_training.tasks.task import Task
 Rows = NDArray[np.intp]
 Strata = Callable[[Rows], Sequence[str]]
 _GROUP_DRAWS = 50
+_FEWER = 1  # a stream of its own
 _FEW_ROWS = 50
 
 
@@ -37,6 +38,7 @@ class LabelledSet:
     splits: NDArray[Any]  # object: Split, where the source put each row; splitting takes parts of "train" for others
     groups: NDArray[Any] | None = None  # object; rows with the same value stay in one split
     numbers: NDArray[np.intp] | None = None  # of each row among those of its split as they were read, from 1
+    sides: NDArray[Any] | None = None  # object: what the column of [fairness] says, str or None where missing
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -104,9 +106,29 @@ def _three_parts(data: LabelledSet, strata: Strata, options: LabelledData, *, se
     train, validation, test = (np.flatnonzero(data.splits == split) for split in SPLITS)
     if not len(test):
         train, test = _divide(train, data.groups, strata, options.test_fraction, seed=seed)
+    train, validation = _fewer(train, validation, strata, options, seed=seed)
     if not len(validation):
         train, validation = _divide(train, data.groups, strata, options.validation_fraction, seed=seed + 1)
     return train, validation, test
+
+
+def _fewer(train: Rows, validation: Rows, strata: Strata, options: LabelledData, *, seed: int) -> tuple[Rows, Rows]:
+    """So many training rows of each stratum as data.labels_per_class says, and of a given validation its share."""
+    if not (wanted := options.labels_per_class):
+        return train, validation
+    checked = max(1, round(options.validation_fraction * wanted)) if len(validation) else 0
+    return (
+        train[_drawn(strata(train), wanted - checked, seed=seed)],
+        validation[_drawn(strata(validation), checked, seed=seed)] if checked else validation,
+    )
+
+
+def _drawn(strata: Sequence[str], count: int, *, seed: int) -> Rows:
+    """Places of rows, in order, drawn at random: so many of each stratum, or all of it where it has fewer."""
+    stream = np.random.Generator(np.random.Philox([seed, _FEWER]))
+    names = np.array(strata, dtype=object)
+    drawn = [stream.permutation(np.flatnonzero(names == name))[:count] for name in sorted(set(strata))]
+    return np.sort(np.concatenate(drawn))
 
 
 def _divide(

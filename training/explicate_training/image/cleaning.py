@@ -78,7 +78,11 @@ def clean_images(sources: Sequence[ImageSource], preparation: Preparation, confi
     pictures = _without_duplicates(_without_conflicts(pictures, report, task), report)
     images = _image_set(sources, [picture.place for picture in pictures], pixels)
     check_cleaned(images.labels_by_split(), report, task, config)
-    lines = ([one.source.split, one.digest, one.source.label, one.source.group] for one in pictures)
+    lines = (
+        [source.split, picture.digest, source.label, source.group, *([source.side] if source.side else [])]
+        for picture in pictures
+        for source in [picture.source]
+    )
     return CleanImages(images, report, digest_of(lines))
 
 
@@ -152,5 +156,6 @@ def _image_set(sources: Sequence[ImageSource], kept: Sequence[int], pixels: Pixe
         labels=objects([source.label for source in chosen]),
         # An image without a group is one of its own.
         groups=objects([source.group or f"\0{source.name}" for source in chosen]) if grouped else None,
+        sides=objects([source.side for source in chosen]) if any(source.side for source in sources) else None,
         splits=objects([source.split for source in chosen]),
     )

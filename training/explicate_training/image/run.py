@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any  # JSON values
 
 import numpy as np
@@ -89,7 +90,7 @@ class ImageRun(Run[ImageConfig, ImageSet]):
     def read(self, tell: Say) -> tuple[Task, ImageSet, str]:
         data = self.config.data
         self._processor = load_processor(self.config.model)
-        clean = clean_images(list_images(data, tell), self._processor.preparation, data)
+        clean = clean_images(list_images(data, tell, side=self.config.fairness.over), self._processor.preparation, data)
         self._cleaning = clean.report
         return task_named(data.task), clean.images, clean.sha256
 
@@ -159,7 +160,7 @@ class ImageRun(Run[ImageConfig, ImageSet]):
 
     def fit(self, fitting: Fitting) -> Outcome:
         training, augmentation = self.config.training, self.config.augmentation
-        train, validation = self._fetch("train"), self._fetch("validation")
+        train, validation = (self._fetch(name, fitting.weight_columns(name)) for name in ("train", "validation"))
 
         def changed(draws: list[Draw]) -> dict[str, Tensor]:
             batch = train([row for row, _, _ in draws])
@@ -183,12 +184,15 @@ class ImageRun(Run[ImageConfig, ImageSet]):
         network.cpu().train(False)
         return outcome
 
-    def _fetch(self, name: str) -> Callable[[list[int]], dict[str, Tensor]]:
-        """What makes a batch of some images of a split, as they are."""
+    def _fetch(
+        self, name: str, columns: Mapping[str, NDArray[Any]] = MappingProxyType({})
+    ) -> Callable[[list[int]], dict[str, Tensor]]:
+        """What makes a batch of some images of a split, as they are, with what else their rows carry."""
         images, targets = self.splits.by_name()[name], self.standard_targets(name)
         return lambda rows: {
             "pixels": torch.from_numpy(images.pixels[images.places[rows]]),
             "labels": torch.from_numpy(targets[rows]),
+            **{column: torch.from_numpy(values[rows]) for column, values in columns.items()},
         }
 
     def _with_fields(self, batch: dict[str, Tensor], draws: Sequence[Draw]) -> dict[str, Tensor]:
@@ -264,7 +268,8 @@ class ImageRun(Run[ImageConfig, ImageSet]):
                 self._smaller[number] = self._processor.preparation.pixels(image)
             name = f"held_out/{number:05d}.png"
             image.save(folder / name)
-            yield {"image": name, self.task.label_field: self.task.plain(label)}
+            side = {} if part.sides is None else {self.config.fairness.over: part.sides[number]}
+            yield {"image": name, **side, self.task.label_field: self.task.plain(label)}
 
     def held_out_outputs(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """An image that was made smaller for its file gets the answers to the smaller one."""

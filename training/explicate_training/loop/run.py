@@ -15,9 +15,13 @@ from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import Verdict
 from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_bundle.draft import draft_checks, kind_of_run
+from explicate_bundle.outcomes.baseline_answers import BaselineAnswers, write_baseline
+from explicate_bundle.telling.slice_notes import SLICES_KEY, SliceNotes
+from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.data.splits import Part, few_rows, split_data
 from explicate_training.diagnosis.diagnosis import DIAGNOSIS_NAME, diagnose
+from explicate_training.fairness.weights import side_groups, weights_of
 from explicate_training.interpretability.masked_rows import MaskedRows
 from explicate_training.interpretability.measurement import Trained, trained
 from explicate_training.interpretability.players import Batch, Players
@@ -33,12 +37,10 @@ from explicate_training.loop.training_device import placement
 from explicate_training.loop.verdict import always_alike, judged, verdict
 from explicate_training.report.explanations import Explanations, Game, explain_rows
 from explicate_training.report.report import write_report
-from explicate_training.report.slices import Slice, slices
-from explicate_training.run_directory import tool_versions, write_held_out, write_json, write_run
-from explicate_training.tasks.decision import decision_offsets, fold_offsets, shift_bias
+from explicate_training.report.slices import slice_notes
+from explicate_training.run_directory import HELD_OUT_NAME, tool_versions, write_held_out, write_json, write_run
 from explicate_training.tasks.task import Evaluation, Task
 
-_SAME_LOGITS = 1e-3
 AnyOf = TypeVar("AnyOf", bound=AnyConfig)
 Say = Callable[[str], None]
 
@@ -79,9 +81,12 @@ class Run(ABC, Generic[AnyOf, Part]):
         }
         self.scale = self.task.scale(self.targets["train"])
         self.report, lines = self.describe_data()
-        self.offsets: NDArray[np.float64] | None = None  # of the logits, for rare classes
+        self.adjustment = Adjustment(self)
+        self.adjustment.check()
+        self.fairness = weights_of(self)
         self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
         self.term_figures: dict[str, Any] = {}  # what terms of [interpretability] measured on validation rows
+        self.known_baseline: Mapping[str, NDArray[np.float64]] | None = None  # of an earlier run on the same splits
         if few := few_rows({name: len(part) for name, part in parts.items()}, config.data):
             self.warn(few)
             lines.append(f"note: {few}")
@@ -92,6 +97,10 @@ class Run(ABC, Generic[AnyOf, Part]):
             lines += [self.review.told(), *(f"note: {one}" for one in self.review.warnings())]
         for line in lines:
             say(line)
+
+    def sides(self, name: str) -> list[str]:
+        """The groups of `[fairness]` that the rows of a split are in; raises UsageError if the data do not tell."""
+        return side_groups(self.splits.by_name()[name].sides, self.config.data.origin)
 
     def warn(self, sentence: str) -> None:
         """Adds a note to data.json and the report."""
@@ -182,12 +191,16 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Those of them that the report tells however well the model does on them."""
         return set()
 
-    def _slices(self, test: Evaluation) -> list[Slice]:
+    def _slices(self, test: Evaluation) -> SliceNotes:
         by_row = self.task.sliced_by_row(test, self.labels)
-        return slices(self.groups(), by_row, large_is_bad=self.task.sliced[1], always=self.always_told())
+        return slice_notes(self.groups(), by_row, sliced=self.task.sliced, always=self.always_told())
 
     def shown(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002 - what it shows of the answers
         """What the report shows besides."""
+        return {}
+
+    def figures(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002
+        """What metrics.json and the report have besides, by name."""
         return {}
 
     def curves(self) -> dict[str, str]:
@@ -212,8 +225,10 @@ class Run(ABC, Generic[AnyOf, Part]):
             resume,
             progress,
             step_loss=self.step_loss,
+            weights={} if self.fairness is None else self.fairness.by_split(self),
         )
         outcome = self.fit(fitting)
+        self.adjustment.divide()  # before terms learn what the model answers
         for term in active_terms(self.config.interpretability, self.config.kind):
             term.after(self)
         return outcome
@@ -251,7 +266,7 @@ class Run(ABC, Generic[AnyOf, Part]):
     def finish(self, folder: Path, outcome: Outcome, say: Say) -> None:
         """Evaluates and writes everything into the run's finished folder, which exists."""
         begin_s = time.monotonic()
-        evaluations = {"validation": self._decided(self.evaluate("validation", self.predict("validation")))}
+        evaluations = {"validation": self.adjustment.decided()}
         evaluations["test"] = self.evaluate("test", self.predict("test"))
         forgotten = self._forgetting.after()
         if self.tells_evaluation:
@@ -261,22 +276,25 @@ class Run(ABC, Generic[AnyOf, Part]):
             say(line)
         for one in forgotten.values():
             say(forgetting_line(one))
+        reliability = self.adjustment.measured(evaluations["validation"], evaluations["test"], metrics)
         metrics |= {"forgetting": forgotten} if forgotten else {}
+        metrics |= (besides := self.figures(evaluations["test"]))
         easier = self._easier(outcome)
         figures = {"figures": self.term_figures} if self.term_figures else {}
         metrics |= {"interpretability": {**easier.as_json(), **figures}} if easier else {}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
+        test, counted = evaluations["test"], self.config.data.counted
+        explanations, slices = self._explanations(test), self._slices(test)
+        metrics |= {SLICES_KEY: slices.document(), **explanations.recorded}
         self.write_model(folder)
-        rows = list(self.held_out(folder))
-        self.verdict = found
+        self.verdict, rows = found, list(self.held_out(folder))
         write_held_out(folder, rows, self.held_out_outputs(evaluations["test"].outputs))
+        write_baseline(folder / HELD_OUT_NAME, self.simple)
         description, config_toml = self._description(outcome, easier), format_config(self.config)
         (folder / "config.toml").write_text(config_toml, encoding="utf-8")
         for name, content in (("metrics", metrics), ("data", self.report)):
             write_json(folder / f"{name}.json", content)
         write_run(folder, description)
-        test, counted = evaluations["test"], self.config.data.counted
-        explanations = self._explanations(test)
         diagnosis = diagnose(self, evaluations, explanations)
         write_json(folder / DIAGNOSIS_NAME, diagnosis.as_json())
         write_report(
@@ -293,11 +311,14 @@ class Run(ABC, Generic[AnyOf, Part]):
             title=Path(self.config.data.origin).stem,
             explanations=explanations,
             diagnosis=diagnosis,
-            slices=self._slices(test),
-            sliced=self.task.sliced[0],
+            slices=slices.groups,
+            sliced=slices.measured,
             forgetting=forgotten,
             easier=easier,
             thresholds=self.task.thresholds(test, self.labels),
+            adjustment=self.adjustment,
+            reliability=reliability,
+            besides=besides,
             baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),
         )
@@ -329,35 +350,22 @@ class Run(ABC, Generic[AnyOf, Part]):
             self.say(f"explained {found.rows:,} test {self.config.data.counted}{few} in {duration(found.seconds)}")
         return found
 
-    def _decided(self, validation: Evaluation) -> Evaluation:
-        """Adds offsets to the model's logits where rare classes gain by it; the answers to the validation then."""
-        if self.config.training.rare_classes == "plain":
-            return validation
-        offsets = decision_offsets(self.task, validation, self.targets["train"], self.labels)
-        layer = None if offsets is None else fold_offsets(self.network, offsets)
-        if offsets is None or layer is None:
-            return validation
-        moved = self.evaluate("validation", self.predict("validation"))
-        if not np.allclose(moved.outputs, validation.outputs + offsets, atol=_SAME_LOGITS):
-            shift_bias(layer, -offsets)  # not the layer that makes the logits, then
-            return validation
-        self.offsets, metric = offsets, self.task.decision_metric
-        before, after = (one.metrics[metric] for one in (validation, moved))
-        self.say(
-            f"rare classes: offsets of the logits take the validation's {self.task.titles[metric]} from {before:.3f} "
-            f'to {after:.3f} (training.rare_classes = "plain" leaves them out)'
-        )
-        return moved
-
     def _compared(self, evaluations: Mapping[str, Evaluation]) -> tuple[dict[str, Any], Verdict]:
         """Metrics with intervals, those of the simple model, and how the two and a trivial one compare."""
         begin_s = time.monotonic()
-        outputs = self.fit_baseline()
-        self.say(f"fitted {self.baseline} to compare with in {duration(time.monotonic() - begin_s)}")
-        theirs = {name: self.evaluate(name, answers) for name, answers in outputs.items()}
+        outputs = self.known_baseline
+        if outputs is None:
+            outputs = self.fit_baseline()
+            self.say(f"fitted {self.baseline} to compare with in {duration(time.monotonic() - begin_s)}")
         task, labels, test, counted = self.task, self.labels, evaluations["test"], self.config.data.counted
-        model, simple = judged("", task, test, labels), judged(self.baseline, task, theirs["test"], labels)
-        trivial = always_alike(task, self.targets["train"], test, labels, counted=counted)
+        own = self.adjustment.task_of(outputs["validation"])
+        theirs = {
+            name: own.evaluate(answers, self.targets[name], labels, counted=counted)
+            for name, answers in outputs.items()
+        }
+        self.simple = BaselineAnswers(self.baseline, theirs["test"].outputs, own.rule)
+        model, simple = judged("", task, test, labels), judged(self.baseline, own, theirs["test"], labels)
+        trivial = always_alike(task.deciding(None, labels), self.targets["train"], test, labels, counted=counted)
         metrics = {
             "validation": evaluations["validation"].metrics,
             "test": model.metrics(labels),
@@ -383,7 +391,10 @@ class Run(ABC, Generic[AnyOf, Part]):
                 train_s=round(outcome.train_s, 1),
                 verdict=self.verdict,
                 interpretability=easier.as_message() if easier else None,
-                logit_offsets=[] if self.offsets is None else self.offsets.tolist(),
+                logit_offsets=[] if self.adjustment.offsets is None else self.adjustment.offsets.tolist(),
+                decision=self.adjustment.rule,
+                temperature=self.adjustment.temperature,
+                fairness=None if self.fairness is None else self.fairness.as_message(),
             )
         )
         return record

@@ -18,6 +18,8 @@ import explicate
 from explicate.results import ResolvedOptions
 from explicate.views import html
 from explicate_bundle.outcomes.resampling import RESAMPLES, draws, interval
+from explicate_bundle.telling.grounds import GROUNDS_KEY, Ground, Grounds
+from explicate_training.report.directions import SignedRow, directed
 from explicate_training.tasks.task import Evaluation, Task
 
 _EVALUATIONS = 200  # of one row, unless a single pair of orders needs more
@@ -102,6 +104,12 @@ class Explanations:
     wanted: int
     seconds: float
     confusions: list[Confusion] = field(default_factory=list)
+    parts: tuple[Ground, ...] = ()  # the strongest, with their directions
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What metrics.json has of them; nothing where too few rows were explained to tell."""
+        return {GROUNDS_KEY: Grounds(self.rows, self.parts).document()} if self.parts else {}
 
     @classmethod
     def none(cls) -> "Explanations":
@@ -143,15 +151,17 @@ def explain_rows(
 
     examples, mistakes = in_time(teller.examples()), in_time(teller.mistakes())
     known = in_time(rows)
-    enough = known if len(known) >= _FEWEST_ROWS else []
+    enough = [teller.signed(row) for row in (known if len(known) >= _FEWEST_ROWS else [])]
+    importance = _importance([{key: abs(value) for key, value in row.values.items()} for row in enough])
     return Explanations(
         examples=[teller.told(row) for row in examples],
         mistakes=[teller.told(row) for row in mistakes],
-        importance=_importance([teller.strengths(row) for row in enough]),
+        importance=importance,
         confusions=_confusions(teller, labels, in_time),
         rows=len(enough),
         wanted=len(rows),
         seconds=time.monotonic() - begin_s,
+        parts=directed([Ground(one.name, one.value, one.lower, one.upper) for one in importance], enough, labels),
     )
 
 
@@ -224,10 +234,15 @@ class _Teller:
         values = np.asarray(found.values[0], dtype=np.float64).reshape(players, outputs)
         return values, np.asarray(found.base_values, dtype=np.float64).reshape(-1)[:outputs]
 
-    def strengths(self, row: int) -> dict[str, float]:
-        """|value| by key; parts with one key add up before their sign is dropped."""
+    def signed(self, row: int) -> SignedRow:
+        """Values by key; parts with one key add up."""
         game, values, _ = self._known(row)
-        return {key: abs(value) for key, value in _by_key(game, values[:, self._output(row)]).items()}
+        return SignedRow(
+            self._output(row),
+            _by_key(game, values[:, self._output(row)]),
+            game.given.get("row") or {},
+            placed=game.granularity == "grid",
+        )
 
     def towards(self, row: int, right: int, wrong: int) -> dict[str, float]:
         """By how much each key speaks for one output rather than another."""

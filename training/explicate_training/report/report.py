@@ -8,9 +8,13 @@ from typing import Any  # JSON values
 import jinja2
 import numpy as np
 
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate.views import html
 from explicate.views.amounts import translucent
 from explicate.views.page_style import PAGE_STYLE
+from explicate_bundle.telling.lay_page import facts_of_run, lay_page
+from explicate_training.calibration.adjustment import Adjustment
+from explicate_training.calibration.reliability import TITLES, Reliability
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.cleaning import CleaningReport
 from explicate_training.data.labels import SPLITS
@@ -113,10 +117,13 @@ def write_report(
     template: str,
     *,
     metrics: Mapping[str, Any],
+    run: TrainingRun,
     curves: Mapping[str, str],
     drawings: Sequence[Drawing],
     explanations: Explanations,
     easier: Trained | None = None,
+    adjustment: Adjustment,
+    reliability: Reliability | None = None,
     **shown: Any,
 ) -> None:
     """Writes report.html. Strings of the user are escaped: none of them can become markup.
@@ -125,10 +132,13 @@ def write_report(
         path: the file.
         template: what makes the report.
         metrics: the content of metrics.json: by split, with "history" and "best_step" of the training.
+        run: the content of run.json.
         curves: titles of the two metrics that are drawn over the steps, by name.
         drawings: of the answers on the test part.
         explanations: of test rows.
         easier: what `[interpretability]` did.
+        adjustment: what was done to the answers once the weights were chosen.
+        reliability: what a temperature did, or would do.
         shown: what else the template shows.
     """
     environment = jinja2.Environment(
@@ -147,11 +157,17 @@ def write_report(
         importance=_importance(explanations),
         masked_curve=_masked_curve(easier),
         easier=easier,
+        chosen=[(one, data_uri(one.drawing)) for one in adjustment.points],
+        cost=adjustment.cost,
+        reliability=reliability,
+        reliability_drawing=data_uri(reliability.drawing) if reliability else "",
+        reliability_titles=TITLES,
+        run=run,
+        lay=lay_page(facts_of_run(run, metrics)),
         page_style=PAGE_STYLE,
         view_style=html.STYLE,
+        **{split: metrics[split] for split in ("validation", "test")},
         shade=translucent,
-        validation=metrics["validation"],
-        test=metrics["test"],
         **shown,
     )
     # A lone surrogate cannot be in a cleaned text; dropped examples may be anything.

@@ -1,31 +1,17 @@
 """Parts of the test rows on which the model is worse or better than on all: where to look before it is trusted."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any  # numbers of any type
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate_bundle.outcomes.resampling import draws, interval
+from explicate_bundle.telling.slice_notes import SliceNote, SliceNotes
 
 _FEWEST_ROWS = 20
 _MOST_SHOWN = 12
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Some test rows, how many, and what they measure with its bootstrap interval.
-
-    apart: whether the interval leaves out what all rows together measure.
-    """
-
-    name: str
-    rows: int
-    value: float
-    lower: float
-    upper: float
-    apart: bool
+_MOST_SMALL = 100
 
 
 def slices(
@@ -34,7 +20,7 @@ def slices(
     *,
     large_is_bad: bool,
     always: Collection[str] = (),
-) -> list[Slice]:
+) -> list[SliceNote]:
     """Up to 12 groups of rows, the worst first; those of fewer than 20 rows, or of all, tell nothing.
 
     Args:
@@ -56,11 +42,27 @@ def slices(
     return [one for one in ranked if one.name in shown or one in wanted]
 
 
-def _slice(name: str, measured: NDArray[np.float64], everywhere: float) -> Slice:
+def slice_notes(
+    groups: Mapping[str, NDArray[np.bool_]],
+    by_row: NDArray[np.float64],
+    *,
+    sliced: tuple[str, bool],
+    always: Collection[str] = (),
+) -> SliceNotes:
+    """The groups as they are recorded; `sliced` says what was measured and whether large is bad. See `slices`."""
+    measured, large_is_bad = sliced
+    found = slices(groups, by_row, large_is_bad=large_is_bad, always=always)
+    sizes = {name: int(inside.sum()) for name, inside in groups.items()}
+    small = {name: rows for name, rows in sorted(sizes.items(), key=lambda one: one[1]) if 0 < rows < _FEWEST_ROWS}
+    named = dict(list(small.items())[:_MOST_SMALL])
+    return SliceNotes(measured, large_is_bad, float(by_row.mean()), tuple(found), named)
+
+
+def _slice(name: str, measured: NDArray[np.float64], everywhere: float) -> SliceNote:
     means = np.concatenate([counts @ measured / len(measured) for counts in draws(len(measured))])
     lower, upper = interval(means) or (float("nan"), float("nan"))
     apart = not lower <= everywhere <= upper
-    return Slice(name, len(measured), float(measured.mean()), lower, upper, apart)
+    return SliceNote(name, len(measured), float(measured.mean()), lower, upper, apart)
 
 
 def thirds(

@@ -70,7 +70,9 @@ def clean_texts(rows: Sequence[RawRow], config: DataConfig) -> CleanTexts:
     kept = _without_duplicates(usable, config.near_duplicate_threshold, report)
     kept.sort(key=lambda row: SPLITS.index(row.split))
     explained = any(row.rationale is not None for row in kept)
+    sided = any(row.side is not None for row in kept)
     texts = TextSet(
+        sides=objects([row.side for row in kept]) if sided else None,
         rationales=objects([row.rationale for row in kept]) if explained else None,
         texts=objects([row.texts for row in kept]),
         labels=objects([row.label for row in kept]),
@@ -79,7 +81,12 @@ def clean_texts(rows: Sequence[RawRow], config: DataConfig) -> CleanTexts:
     )
     check_cleaned(texts.labels_by_split(), report, task, config)
     digest = digest_of(
-        [row.split, *row.texts, task.plain(row.label), *([row.rationale] if explained else [])] for row in kept
+        [
+            *(row.split, *row.texts, task.plain(row.label)),
+            *([row.rationale] if explained else []),
+            *([row.side] if sided else []),
+        ]
+        for row in kept
     )
     return CleanTexts(texts, report, digest)
 
@@ -91,6 +98,7 @@ class _Row:
     label: Label
     folded: tuple[str, ...]
     rationale: Marks | None
+    side: str | None
     number: int
 
 
@@ -115,7 +123,8 @@ def _usable(rows: Sequence[RawRow], report: TextCleaningReport, *, pairs: bool) 
         elif any("\ud800" <= character <= "\udfff" for text in texts for character in text):
             report.drop(INVALID)  # a lone surrogate has no UTF-8 form, and tokenizers read UTF-8
         else:
-            usable.append(_Row(row.split, texts, row.label, tuple(map(fold, texts)), row.rationale, number))
+            folded = tuple(map(fold, texts))
+            usable.append(_Row(row.split, texts, row.label, folded, row.rationale, row.side, number))
     return usable
 
 

@@ -28,6 +28,7 @@ def write_run(
     rows: int = ROWS,
     shuffled: bool = False,
     labels: Sequence[str] = ("no", "yes"),
+    slices: dict[str, object] | None = None,
 ) -> Path:
     """A run that has a share of its rows right, each with its own probability; its config says how many epochs."""
     folder.mkdir(parents=True)
@@ -52,7 +53,8 @@ def write_run(
     }
     (folder / "run.json").write_text(json.dumps({**record, "seed": seed, "train_s": 60.0}))
     explained = {} if price is None else {"interpretability_metrics": {"evaluations_per_player.median": price}}
-    (folder / "metrics.json").write_text(json.dumps({"test": {}, **explained}))
+    told = {"test": {}, **explained, **({"slices": slices} if slices else {})}
+    (folder / "metrics.json").write_text(json.dumps(told))
     (folder / "model").mkdir()
     (folder / "model" / "model.safetensors").write_bytes(b"0" * 2_000_000)
     return folder
@@ -123,7 +125,7 @@ def test_it_is_printed_as_a_table_csv_json_and_a_page(tmp_path: Path, capsys: py
     assert "accuracy on the same 400 held-out rows, higher is better" in told
     assert "pareto" in told
     page = (tmp_path / "board.html").read_text()
-    assert '<a href="a &lt;b&gt;-0/report.html">a &lt;b&gt;-0</a>' in page
+    assert '<a href="a%20%3Cb%3E-0/report.html">a &lt;b&gt;-0</a>' in page
     assert "<b>" not in page
     assert command(*runs, "--csv") == 0
     (line,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
