@@ -22,7 +22,7 @@ NEGATION = ("not", "no", "never", "n't", "cannot")
 _TEXTS = ("text", "text_pair")
 _MOST_CATEGORIES, _MOST_VALUES = 15, 60
 _MOST_WORDS = 40
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"(?<!['’\w])\w+")  # not the t of "isn't"
 
 
 @dataclass(frozen=True)

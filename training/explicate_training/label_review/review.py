@@ -44,6 +44,7 @@ class Applied:
     def as_json(self) -> dict[str, Any]:
         """What data.json says of it."""
         return {
+            "summary": self.told(),
             "file": Path(self.path).name,
             "file_sha256": self.sha256,
             "rows_reviewed": self.reviewed,
@@ -58,7 +59,7 @@ class Applied:
         """The same for people."""
         did = [
             f"{sum(counts.values()):,} {word} ({', '.join(f'{part} {count:,}' for part, count in counts.items())})"
-            for word, counts in (("labels changed", self.changed), ("rows dropped", self.dropped))
+            for word, counts in (("changed", self.changed), ("dropped with their rows", self.dropped))
             if counts
         ]
         by = f" by {', '.join(filter(None, self.reviewers))}" if any(self.reviewers) else ""
