@@ -12,7 +12,16 @@ from urllib.parse import quote
 
 from explicate.views import tables
 from explicate.views.page_style import PAGE_STYLE
-from explicate_standards.leaderboard.columns import COLUMNS, MASKED, NOTE, PARETO, R2, STABILITY, heads, right_aligned
+from explicate_standards.leaderboard.board_columns import (
+    COLUMNS,
+    MASKED,
+    NOTE,
+    PARETO,
+    R2,
+    STABILITY,
+    heads,
+    right_aligned,
+)
 from explicate_standards.leaderboard.ranking import PRICE, Group, Standing
 from explicate_standards.leaderboard.runs import CALIBRATION, LATENCY, ROBUSTNESS, Run
 
