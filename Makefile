@@ -85,8 +85,12 @@ lint: $(READY)  ## buf (also against the released contract), ruff, mypy --strict
 shape: $(READY)  ## the shape of the code beside what it was; fails when a red count rises; RECORD=NAME adds a row
 	@$(BIN)/python -m tools.shape $(if $(RECORD),--record $(RECORD))
 
-test: check-protos check-typescript lint envoy open-inference test-mlflow  ## what CI runs: stub drift, lint, types, tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal  # one thread each, and some of them wait: three fill two cores
+# A test that hangs in C code, where no signal reaches it, ends its process after this, with a traceback of all threads.
+NO_HANG := -o faulthandler_timeout=700 -o faulthandler_exit_on_timeout=true
+
+test: setup  ## what CI runs: stub drift, lint, types, tests
+	@$(MAKE) --no-print-directory --output-sync=target -j2 check-protos check-typescript lint envoy open-inference test-mlflow
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal $(NO_HANG)  # one thread each, and some of them wait: three fill two cores
 
 # What .venv has is seen from there too, so that the engines come without a second torch.
 SITE := import sysconfig; print(sysconfig.get_path('purelib'))

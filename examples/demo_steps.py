@@ -26,13 +26,13 @@ def run(runs: Mapping[str, Path], show: Callable[[str], None], told: Callable[[]
     """
     started_s = time.monotonic()
     for model, folder in runs.items():
-        _once(folder / "run.json", "train", model, "--output", str(folder))
+        once(folder / "run.json", "train", model, "--output", str(folder))
     trained_s = time.monotonic()
     for model, folder in runs.items():
         exporting = ("export", str(folder), "--repository", str(REPOSITORY), "--name", model)
-        _once(REPOSITORY / model / "1", *exporting, *_EVALUATED, _METRICS)
+        once(REPOSITORY / model / "1", *exporting, *_EVALUATED, _METRICS)
     exported_s = time.monotonic()
-    with _server() as (address, ready_s):
+    with server(REPOSITORY) as (address, ready_s):
         show(address)
     say(
         f"{told()}\n"
@@ -46,7 +46,7 @@ def run(runs: Mapping[str, Path], show: Callable[[str], None], told: Callable[[]
     return 0
 
 
-def _once(made: Path, *command: str) -> None:
+def once(made: Path, *command: str) -> None:
     """Run a command, unless what it makes is there."""
     if made.exists():
         say(f"{made.parent} is there already; remove it to {command[0]} again")
@@ -55,9 +55,9 @@ def _once(made: Path, *command: str) -> None:
 
 
 @contextmanager
-def _server() -> Iterator[tuple[str, float]]:
+def server(repository: Path, *options: str) -> Iterator[tuple[str, float]]:
     """`explicate serve` on a free port; yields its address and the seconds until it was ready."""
-    command = ["serve", "--repository", str(REPOSITORY), "--listen", "127.0.0.1:0"]
+    command = ["serve", "--repository", str(repository), "--listen", "127.0.0.1:0", *options]
     say(f"$ explicate {shlex.join(command)}")
     started_s = time.monotonic()
     process = subprocess.Popen(_command(*command), stdout=subprocess.PIPE, text=True)

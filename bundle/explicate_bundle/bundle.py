@@ -3,7 +3,8 @@
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -34,12 +35,12 @@ class VerifiedBundle:
     digest: str
     """SHA-256 of manifest.json, in hexadecimal."""
 
-    @property
+    @cached_property
     def kind(self) -> ModelKind:
-        """What the model reads and predicts."""
+        """What the model reads and predicts, and how it decides."""
         kind = kind_of(self.manifest)
         assert kind is not None, "the manifest was checked"
-        return kind
+        return replace(kind, predicts=kind.predicts.deciding(self.manifest.decision, self.manifest.class_labels))
 
     @property
     def model_path(self) -> Path:

@@ -30,6 +30,8 @@ def draft_manifest(record: TrainingRun, kind: ModelKind) -> bundle_pb2.Bundle:
         objective=kind.predicts.number,  # type: ignore[arg-type]
         class_labels=record.labels,
         target_name=None if kind.predicts.least_labels else record.target_name,
+        decision=record.decision if record.HasField("decision") else None,
+        temperature=record.temperature if record.HasField("temperature") else None,
         **{field: getattr(record, field)},
         provenance=bundle_pb2.Provenance(base_model=named_base(record)),
     )

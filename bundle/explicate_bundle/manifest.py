@@ -7,6 +7,7 @@ from math import isfinite
 from explicate.v1 import bundle_pb2
 from explicate_bundle.input_kind import INPUT_KINDS, ModelKind, kind_of
 from explicate_bundle.kinds.kind import Check
+from explicate_bundle.outcomes.decisions import decision_checks
 from explicate_bundle.writing import FORMAT_VERSION, GOLDEN_NAME, GRAPH_NAME, VARIANT_PRECISIONS, variant_name
 
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -29,6 +30,7 @@ def checks(manifest: bundle_pb2.Bundle, *, model: str, version: int) -> Iterator
     yield kind is not None, f"input_kind {manifest.input_kind} with objective {manifest.objective} is not known"
     assert kind is not None
     yield from _output_checks(manifest, kind)
+    yield from _decision_checks(manifest, kind)
     for other in INPUT_KINDS.values():
         fits = other is kind.reads or not manifest.HasField(other.field)  # type: ignore[arg-type]  # a field's name
         yield fits, f"{other.field} is set, but the model reads {kind.reads.plural}"
@@ -50,6 +52,16 @@ def _output_checks(manifest: bundle_pb2.Bundle, kind: ModelKind) -> Iterator[Che
     yield not manifest.target_name, "target_name is set, but the model predicts no number"
     yield least <= len(labels) <= _MAX_CLASSES, f"{len(labels)} class_labels"
     yield len(set(labels)) == len(labels), "class_labels repeat"
+
+
+def _decision_checks(manifest: bundle_pb2.Bundle, kind: ModelKind) -> Iterator[Check]:
+    if manifest.HasField("decision"):
+        several = kind.predicts.answer == "labels"
+        yield from decision_checks(manifest.decision, manifest.class_labels, several=several)
+    if manifest.HasField("temperature"):
+        scales = isfinite(manifest.temperature) and manifest.temperature > 0
+        yield scales, f"temperature is {manifest.temperature}, not a number above 0"
+        yield kind.predicts.answer != "value", "temperature is set, but the model predicts a number"
 
 
 def _attribution_checks(manifest: bundle_pb2.Bundle, kind: ModelKind) -> Iterator[Check]:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -36,6 +36,11 @@ class TextInput:
     def document(self) -> dict[str, Any]:
         """The input as JSON has it."""
         return {"text": self.text} if self.text_pair is None else {"text": self.text, "text_pair": self.text_pair}
+
+
+def text_figures(texts: Sequence[str]) -> dict[str, int]:
+    """What slices may ask of a text, or of both of a pair: how long it is."""
+    return {"words": sum(len(text.split()) for text in texts), "characters": sum(map(len, texts))}
 
 
 CellValue = float | str | None

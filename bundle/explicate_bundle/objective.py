@@ -4,14 +4,15 @@ An objective is one object here and one entry of OBJECTIVES; the server, export 
 on its name.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.outcomes.decisions import Decision
 
 Floats = NDArray[np.float64]
 Answer = Literal["class", "labels", "value"]
@@ -29,6 +30,7 @@ class Objective:
         scores: what a caller is told of the outputs, on the first of the spaces.
         decisions: what is decided by scores [inputs, outputs], comparable input by input; None if nothing is.
         number: the manifest's value of it.
+        rule: what decides instead, where a bundle has it.
     """
 
     name: str
@@ -38,6 +40,23 @@ class Objective:
     scores: Callable[[Floats], Floats]
     decisions: Callable[[Floats], NDArray[np.generic]] | None
     number: int
+    rule: Decision | None = None
+
+    def deciding(self, message: bundle_pb2.DecisionRule | None, labels: Sequence[str]) -> "Objective":
+        """The same with a bundle's rule, if it has one."""
+        if message is None or not (message.thresholds or message.costs):
+            return self
+        rule = Decision.of(message, labels, several=self.answer == "labels")
+        return replace(self, decisions=rule.decide, rule=rule)
+
+    @property
+    def plain(self) -> "Objective":
+        """The same without a bundle's rule."""
+        return self if self.rule is None else OBJECTIVES[self.name]
+
+    def leading(self, answers: Floats) -> NDArray[np.intp]:
+        """Which output is explained where none is named, intp[inputs], by the graph's answers [inputs, outputs]."""
+        return np.asarray(answers.argmax(axis=1) if self.rule is None else self.rule.leading(self.scores(answers)))
 
     def outputs(self, labels: int) -> int:
         """How many outputs a graph has for a number of labels."""

@@ -20,6 +20,7 @@ LIME_NAME = "lime.npz"
 TREES_NAME = "trees.npz"
 MODEL_CARD_NAME = "MODEL_CARD.md"
 STANDARD_RECORD_NAME = "standard.json"
+STANDARD_ROWS_NAME = "standard_rows.npz"
 GRAPH_PRECISION = "fp32"
 """Of model.onnx."""
 VARIANT_PRECISIONS = ("fp16", "bf16", "int8")

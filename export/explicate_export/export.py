@@ -12,6 +12,7 @@ from explicate_bundle.errors import SignatureError
 from explicate_bundle.signatures import check_sign_key
 from explicate_bundle.standard.standard_file import HELD_OUT
 from explicate_bundle.standard.verdicts import Verdict
+from explicate_bundle.standard.waivers import Waiver
 from explicate_bundle.writing import (
     FORMAT_VERSION,
     GRAPH_NAME,
@@ -30,6 +31,7 @@ from explicate_standards.evaluation import Evaluation, chosen_metrics
 from explicate_standards.held_out_rows import HELD_OUT_NAME, read_rows
 from explicate_standards.leaderboard.runs import rows_digest
 from explicate_standards.measuring import measure
+from explicate_standards.outcomes.outcomes import DEFAULT_KEPT_ROWS, keep_rows
 from explicate_standards.run_report import add_to_run
 from explicate_standards.standard.check import Checked, judge, live_of
 from explicate_standards.standard.standard import read_standard
@@ -37,6 +39,7 @@ from explicate_standards.standard.verdict_report import as_message as standard_v
 from explicate_standards.standard.verdict_report import as_record
 from explicate_standards.standard.verdict_report import as_table as verdict_table
 from explicate_standards.standard.verdict_report import sentence as verdict_sentence
+from explicate_standards.standard.waiving import excused
 from explicate_standards.told import as_message
 
 EXPORTS = {"text": "TrainedTextExport", "table": "TableExport", "image": "TrainedImageExport"}
@@ -85,6 +88,8 @@ class ExportOptions:
     evaluated_metrics: Sequence[str] | None = None  # by which metrics; None: all of them
     standard: Path | None = None  # the standard.toml that it must meet; None: none
     allow_unmet: bool = False  # publish it even if it does not, with that on record
+    waivers: Sequence[Waiver] = ()  # requirements of it that the model need not meet for some time
+    kept_rows: int = DEFAULT_KEPT_ROWS  # test rows that the bundle keeps, for a server to score again
 
 
 def export_run(run_directory: Path, repository: Path, options: ExportOptions, *, say: Say = lambda _: None) -> Path:
@@ -210,12 +215,16 @@ def _judged(
         )
     model = open_staged(folder, manifest)
     checked = judge(standard, model, tested, live=live_of(repository / options.model), say=say)
+    checked = excused(checked, options.waivers)
     for line in verdict_table(checked).splitlines():
         say(line)
-    if checked.verdict is not Verdict.MET and not options.allow_unmet:
+    if options.waivers and not standard.takes_waivers:
+        say("a server that requires this standard will not count the waivers: it does not say waivers = true")
+    if checked.verdict not in (Verdict.MET, Verdict.WAIVED) and not options.allow_unmet:
         raise StandardNotMet(
             f"{verdict_sentence(checked)}: nothing was published; with --allow-unmet it is, with that on record"
         )
+    checked = replace(checked, kept_rows_sha256=keep_rows(model, tested, options.kept_rows))
     as_record(checked).write(folder / STANDARD_RECORD_NAME)
     manifest.standard.CopyFrom(standard_verdict(checked))
     return checked

@@ -29,6 +29,8 @@ from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.peers import Peers
 from explicate_server.registry.poll import RepositoryPoll
 from explicate_server.registry.records import UNKNOWN_VERSION, VersionRecord
+from explicate_server.registry.required.overrides import OverrideStore
+from explicate_server.registry.required.required_standard import RequiredStandard
 from explicate_server.rpc.health_service import HealthReport
 from explicate_server.rpc.inference_service import InferenceServicer
 from explicate_server.rpc.interceptor import Calls
@@ -48,7 +50,14 @@ from explicate_server.security.tokens import Reloaded, Token, read_tokens
 from explicate_server.settings import Settings
 from explicate_server.telemetry.audit_log import AuditLog
 from explicate_server.telemetry.logs import log_call
-from explicate_server.telemetry.metrics import Metrics, device_metrics, model_metrics, state_metrics, store_metrics
+from explicate_server.telemetry.metrics import (
+    Metrics,
+    device_metrics,
+    model_metrics,
+    standard_metrics,
+    state_metrics,
+    store_metrics,
+)
 
 _log = logging.getLogger(__name__)
 # How long a thread that computes in Python may keep the others from the interpreter. At the default of 5 ms a lane that
@@ -96,12 +105,13 @@ class Server:
         self.registry.lifecycle.on_freed.append(explainer.store.forget)
         self.metrics.add(partial(model_metrics, self.registry.lifecycle.outcomes, self._batchers))
         self.metrics.add(partial(state_metrics, lambda: self.registry.records))
+        self.metrics.add(partial(standard_metrics, lambda: self.registry.records))
         self.metrics.add(partial(store_metrics, explainer.store))
         self.metrics.add(partial(device_metrics, open_nvml()))
         predictor = Predictor(settings, self.workers)
         self.shadow = Shadow(self.registry, predictor, explainer, settings)
         parts = self.registry, predictor, explainer, self.shadow, self.workers, settings
-        models = ModelServicer(self.registry, self.shadow, settings)
+        models = ModelServicer(self.registry, self.shadow, self.calls.reception, settings)
         work = InferWork(*parts)
         self.request_sums = work.sums
         self.open_infer = InferServicer(work, self.calls.reception, self._call_ended, settings)
@@ -123,8 +133,7 @@ class Server:
                 raise StartError(f"--verify-key: {error}") from None
         if self._settings.require_standard:
             try:
-                path = Path(self._settings.require_standard)
-                self.registry.lifecycle.loader.gate = await asyncio.to_thread(StandardGate.read, path)
+                self.registry.lifecycle.standard = await asyncio.to_thread(self._required_standard)
             except StandardError as error:
                 raise StartError(f"--require-standard: {error}") from None
         await self.health.start()
@@ -133,6 +142,15 @@ class Server:
             return await self.ports.start()
         except PortError as error:
             raise StartError(str(error)) from None
+
+    def _required_standard(self) -> RequiredStandard:
+        settings = self._settings
+        return RequiredStandard(
+            StandardGate.read(Path(settings.require_standard)),
+            OverrideStore(settings.kept_in),
+            settings.standard_recheck,
+            self.audit.write if self.audit else None,
+        )
 
     async def load(self) -> None:
         """Load the repository, each model serving as soon as it can, then report SERVING.

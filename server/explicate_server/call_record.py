@@ -17,6 +17,16 @@ from urllib.parse import unquote
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
+@dataclass(frozen=True)
+class AskedOverride:
+    """A version that is to serve even if it does not meet the standard of this server: who wants that, and why."""
+
+    model: str
+    version: int
+    who: str
+    why: str
+
+
 @dataclass
 class CallRecord:
     """One call of one of our own services.
@@ -29,6 +39,7 @@ class CallRecord:
         model: the model that answers; empty until a version of it was leased.
         version: the version that answers, or 0.
         change: what an operator's call is to change, in words for the log; empty for other calls.
+        override: what the call overrides, once it is known that it may.
         request_bytes: size of its request, once it is there.
         refused_by_grpc: whether gRPC did not take its request.
     """
@@ -40,6 +51,7 @@ class CallRecord:
     model: str = ""
     version: int = 0
     change: str = ""
+    override: AskedOverride | None = None
     request_bytes: int = 0
     refused_by_grpc: bool = False
     started_s: float = field(default_factory=time.monotonic)
@@ -65,6 +77,20 @@ def note_change(change: str) -> None:
     record = current_call.get()
     if record is not None:
         record.change = change
+
+
+def note_override(override: AskedOverride) -> None:
+    """Write down what the call in progress overrides, which it was found to have the right to."""
+    record = current_call.get()
+    if record is not None:
+        record.override = override
+
+
+def override_of_call(model: str, version: int) -> AskedOverride | None:
+    """Whether the call in progress is to let this version serve, and why."""
+    record = current_call.get()
+    asked = record.override if record is not None else None
+    return asked if asked is not None and (asked.model, asked.version) == (model, version) else None
 
 
 def caller_of_call() -> str:

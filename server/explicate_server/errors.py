@@ -80,7 +80,21 @@ class NotFound(ServerError):
 
 
 class NotServable(ServerError):
-    """The model exists but is not loaded, or does not fit the request."""
+    """The model exists but is not loaded, or does not fit the request.
+
+    ``violations`` are what stands in the way one by one, where that is more than one thing.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        detail: str = "",
+        *,
+        metadata: Mapping[str, str] | None = None,
+        violations: Sequence[Violation] = (),
+    ) -> None:
+        super().__init__(reason, detail, metadata=metadata)
+        self.violations = tuple(violations)
 
 
 class Conflict(ServerError):

@@ -128,6 +128,12 @@ class Settings:
     require_standard: str = _setting(
         "", "standard.toml that a bundle's record must meet, or it is refused; a version that was live may return"
     )
+    standard_recheck: int = _setting(
+        0,
+        "test rows of a bundle that are scored again when it is loaded, and must be answered as on record; 0: none; "
+        "goes with --require-standard",
+        minimum=0,
+    )
     stuck_batch_s: float = _setting(
         30.0, "seconds in one batch after which a model's health is NOT_SERVING", minimum=0.01
     )
@@ -146,7 +152,7 @@ class Settings:
         choices=("explicit", "watch"),
     )
     watch_interval_s: float = _setting(5.0, "seconds between two looks at the repository, to watch it", minimum=0.1)
-    state_dir: str = _setting("", "folder that keeps where labels point; the repository itself unless set")
+    state_dir: str = _setting("", "folder that keeps labels and overrides; the repository itself unless set")
     keep_previous: bool = _setting(True, "keep the version before the live one loaded, to roll back at once")
     memory_reserve_bytes: int = _setting(
         256 << 20, "memory that must stay free beside a model being loaded; 0: it is not looked at", minimum=0
@@ -171,6 +177,11 @@ class Settings:
         """The models to serve, by name; empty for all."""
         return tuple(name.strip() for name in self.models.split(",")) if self.models else ()
 
+    @property
+    def kept_in(self) -> Path:
+        """The folder that keeps what operators changed."""
+        return Path(self.state_dir) if self.state_dir else self.repository
+
     def rows_that_may_wait(self, most: int, row_bytes: int) -> int:
         """``most`` rows, or as many as there is memory for; at least one."""
         return max(1, min(most, self.max_queued_bytes // row_bytes))
@@ -193,6 +204,8 @@ class Settings:
             )
         if "" in self.chosen_models:
             raise SettingError(f"--models is {self.models!r}; it must be names with commas between them")
+        if self.standard_recheck and not self.require_standard:
+            raise SettingError("--standard-recheck goes with a standard: give --require-standard as well")
         if bool(self.tls_cert) != bool(self.tls_key):
             raise SettingError("--tls-cert and --tls-key belong together; give both or none")
         if self.tls_client_ca and not self.tls_cert:

@@ -24,7 +24,8 @@ rights and its SHA-256, from which nobody can find the token. A server that runs
 at once; to take it back, delete its line.
 """
 _EPILOG = """\
-rights: predict, explain, admin; any of them may list and read models
+rights: predict, explain, admin, and override-standard, which lets a version serve that does not meet
+--require-standard (with admin, which loads it); any of them may list and read models
 examples:
   explicate token create shop --rights predict,explain --tokens tokens > shop.token
   explicate predict --token-file shop.token "Great soup!"

@@ -11,6 +11,7 @@ from explicate_bundle.model_inputs import ModelInput
 
 if TYPE_CHECKING:
     from explicate_standards.evaluated_model import EvaluatedModel
+    from explicate_standards.held_out_rows import LabelledInput
     from explicate_standards.subject import Subject
 
 
@@ -26,6 +27,9 @@ class EvaluatedKind(Protocol):
         Raises:
             UsageError: the line has no such input.
         """
+
+    def fields(self, row: "LabelledInput") -> Mapping[str, Any]:
+        """What slices may ask of an input, by name."""
 
     def base(self, subject: "Subject") -> "Subject":
         """What edits are made of and compared with: the input itself, or the same with players that edits keep."""

@@ -26,7 +26,7 @@ from explicate_server.inference.explain_options import ExplainOptions, ResolvedO
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.modalities.modality import Modality
 from explicate_server.registry.records import Choices, Scales
-from explicate_server.registry.runtime_choice import NoRuntime, choose_runtime
+from explicate_server.registry.runtime_choice import AUTO, NoRuntime, choose_runtime
 from explicate_server.runtime.cores import usable_cores
 from explicate_server.runtime.model_runtime import Runtime, run_rows
 from explicate_server.runtime.queue import Row
@@ -95,6 +95,19 @@ class EvaluatedModel:
         )
         return check_options(options, choices=choices, settings=self.settings).for_players(players)
 
+    def in_precision(self, precision: str) -> "EvaluatedModel":
+        """The same in a precision that its bundle has.
+
+        Raises:
+            UsageError: the bundle does not have it, or does not give its golden answers in it here.
+        """
+        if precision == self.runtime.precision:
+            return self
+        try:
+            return replace(self, runtime=_runtime(self.bundle, self.modality, precision), others={})
+        except NoRuntime as error:
+            raise UsageError(f"{self.name} cannot be measured in {precision}: {error}") from None
+
     def with_graph(self, path: Path) -> "EvaluatedModel":
         """The same with another graph in its place."""
         runtime = RUNTIMES[DEFAULT_RUNTIME](path, threads=usable_cores(), reduced=False)
@@ -112,10 +125,23 @@ def open_published(folder: Path) -> EvaluatedModel:
     Raises:
         UsageError: it is not a bundle, it was altered, or no runtime gives its golden answers here.
     """
+    bundle = verified(folder)
+    try:
+        return _opened(bundle)
+    except (BundleError, NoRuntime) as error:
+        raise UsageError(f"{folder} cannot be measured: {error}") from None
+
+
+def verified(folder: Path) -> VerifiedBundle:
+    """A bundle with its digests checked, without loading it.
+
+    Raises:
+        UsageError: it is not a bundle, or it was altered.
+    """
     try:
         model, version = _named(folder)
-        return _opened(verify_bundle(folder, model=model, version=version))
-    except (BundleError, NoRuntime) as error:
+        return verify_bundle(folder, model=model, version=version)
+    except BundleError as error:
         raise UsageError(f"{folder} cannot be measured: {error}") from None
 
 
@@ -140,8 +166,13 @@ def open_staged(folder: Path, manifest: bundle_pb2.Bundle) -> EvaluatedModel:
 def _opened(bundle: VerifiedBundle) -> EvaluatedModel:
     settings = Settings()
     modality = open_modality(bundle, settings)
-    runtime, _ = choose_runtime(bundle, modality, runtime=DEFAULT_RUNTIME, threads=usable_cores())
-    return EvaluatedModel(bundle, modality, runtime, settings)
+    return EvaluatedModel(bundle, modality, _runtime(bundle, modality, AUTO), settings)
+
+
+def _runtime(bundle: VerifiedBundle, modality: Modality, precision: str) -> Runtime:
+    """What a server on this machine's CPU would take."""
+    runtime, _ = choose_runtime(bundle, modality, runtime=DEFAULT_RUNTIME, threads=usable_cores(), precision=precision)
+    return runtime
 
 
 def _named(folder: Path) -> tuple[str, int]:

@@ -66,8 +66,9 @@ class Progress:
             return
         self._last_s = now_s
         fresh, spent_s = done - self._known, now_s - self._started_s
+        rate = f", {rows / spent_s:,.0f} rows/s" if spent_s > 0 else ""
         left = f", about {told_time(spent_s / fresh * (of - done))} left" if fresh > 0 and done < of else ""
-        line = f"{done:,} of {of:,} {self._what}, {rows:,} model rows{left}"
+        line = f"{done:,} of {of:,} {self._what}, {rows:,} model rows{rate}{left}"
         if bar:
             self._draw(f"{'█' * (_BAR_COLUMNS * done // of):<{_BAR_COLUMNS}} {line}")
         else:

@@ -1,4 +1,4 @@
-"""What was measured so far, on disk: one line for each input, so that an evaluation that was killed goes on.
+"""What was measured so far, on disk: a line for each input or part, so that an evaluation that was killed goes on.
 
 The file's name is the digest of all that the figures depend on (the bundle's files, the rows, the options, the
 evaluator's version), so what is found there is what would be measured again, bit for bit. A line is written at once and
@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any, Self  # JSON values
 
 from explicate.errors import UsageError
-from explicate_standards.metric import Measured
 
 _OURS = 0o700
 
@@ -30,7 +29,7 @@ class PartialFile:
     """The inputs measured so far. Only one process may hold it.
 
     Attributes:
-        known: what was measured, by metric, by the input's place.
+        known: what was measured, by name, by the input's place.
     """
 
     def __init__(self, key: Mapping[str, Any], folder: Path | None = None) -> None:
@@ -54,12 +53,12 @@ class PartialFile:
         except OSError:
             os.close(self._file)
             raise UsageError("another process measures the same bundle on the same rows: wait for it") from None
-        self.known: dict[int, dict[str, Measured]] = self._read()
+        self.known: dict[int, dict[str, Any]] = self._read()
 
-    def _read(self) -> dict[int, dict[str, Measured]]:
+    def _read(self) -> dict[int, dict[str, Any]]:
         content = self.path.read_bytes()
         whole = content.rfind(b"\n") + 1
-        known: dict[int, dict[str, Measured]] = {}
+        known: dict[int, dict[str, Any]] = {}
         for line in content[:whole].splitlines():
             try:
                 place, measured = json.loads(line)
@@ -71,7 +70,7 @@ class PartialFile:
         os.ftruncate(self._file, whole)
         return known
 
-    def add(self, place: int, measured: Mapping[str, Measured]) -> None:
+    def add(self, place: int, measured: Mapping[str, Any]) -> None:
         """Keep what was measured on an input."""
         os.write(self._file, json.dumps([place, measured], allow_nan=False).encode() + b"\n")
         os.fsync(self._file)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any  # values of flags
 
+from explicate_studies.auto import auto_command
+
 _DESCRIPTION = """Trains one config many times with other values, and shows what accuracy costs and what it buys.
 
 Each trial is an ordinary run directory. It is judged on the validation rows by two objectives: the validation metric,
@@ -46,7 +48,7 @@ The only output on stdout is the table of trials and the study's folder."""
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `tune` to the command line."""
+    """Adds `tune` and `auto` to the command line."""
     parser = subparsers.add_parser(
         "tune",
         help="train a config many times, and choose by accuracy and by the cost of explanations",
@@ -70,6 +72,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--output", metavar="DIR", help="the study's folder (default: the run's with -tune)")
     parser.add_argument("--check", action="store_true", help="say what would be varied, and stop")
     parser.set_defaults(run=run, extra="studies")
+    auto_command.register(subparsers)
 
 
 _FLAGS = ("trials", "minutes", "sampler", "objectives", "metric", "pruner", "inputs", "seed")

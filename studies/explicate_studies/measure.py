@@ -41,10 +41,10 @@ def measure(run: Path, rows: Path, options: TuneOptions) -> Mapping[str, Measure
         model = open_published(export_run(run, Path(repository), exporting))
         inputs = read_rows(rows, model, count=options.inputs)
         found = evaluate(model, inputs, plan(model, inputs, metrics), folder=Path(repository))
-    return {name: one for result in found.results for name, one in _figures(result).items()}
+    return {name: one for result in found.results for name, one in figures_of(result).items()}
 
 
-def _figures(result: MetricResult) -> dict[str, Measured]:
+def figures_of(result: MetricResult) -> dict[str, Measured]:
     """The main figure by the metric's id, the others by the id and their own names."""
     known = [figure for figure in result.figures.values() if figure.value is not None]
     measured = {figure.name: _measured(figure) for figure in known}

@@ -10,7 +10,7 @@ stopped a run, what it suggests differs.
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,8 +44,13 @@ class Study:
         interrupted: whether somebody pressed Ctrl-C.
     """
 
-    def __init__(self, subject: Subject, space: Space, measure: Measure, say: Say) -> None:
-        """Opens or makes the file, and gives up what a dead process left. Raises UsageError if it is another study."""
+    def __init__(
+        self, subject: Subject, space: Space, measure: Measure, say: Say, *, known: Sequence[tuple[Point, float]] = ()
+    ) -> None:
+        """Opens or makes the file, and gives up what a dead process left. Raises UsageError if it is another study.
+
+        `known`: points that were run elsewhere with their metric, to learn from and not to run again.
+        """
         self.subject, self.space, self.interrupted = subject, space, False
         self._measure, self._say = measure, say
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -64,7 +69,7 @@ class Study:
             if trial.state is TrialState.RUNNING:
                 self._say(f"trial {trial.number} was cut off: it is run again")
                 self._give_up(trial)
-        self._plan()
+        self._plan(known)
 
     @property
     def options(self) -> TuneOptions:
@@ -143,8 +148,11 @@ class Study:
         self._say(f"trial {trial.number} of {self.options.trials}: {point_words(trial.params)}")
         return trial
 
-    def _plan(self) -> None:
-        """Puts the config itself first, or all points of a grid in a random order."""
+    def _plan(self, known: Sequence[tuple[Point, float]]) -> None:
+        """Puts the config itself first, or all points of a grid in a random order; not those that are known."""
+        if not self._trials():
+            for point, value in known:
+                self._study.add_trial(optuna.create_trial(params=point, distributions=dict(self.space), values=[value]))
         points: list[Point] = []
         if self.options.sampler == "grid":
             points = grid(self.space)
@@ -221,15 +229,15 @@ def _sampler(options: TuneOptions, suggestions: int) -> BaseSampler:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds a study's folder; raises UsageError when another process does."""
+def locked(folder: Path, command: str = "explicate tune") -> Iterator[None]:
+    """Holds a folder that a command works in; raises UsageError when another process does."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(f"another explicate tune is at work in {folder}: wait, or give another --output") from None
+            raise UsageError(f"another {command} is at work in {folder}: wait, or give another --output") from None
         yield
     finally:
         os.close(descriptor)

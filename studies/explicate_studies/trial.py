@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # runs of any kind; values of options
 
+import numpy as np
 import optuna
+from numpy.typing import NDArray
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from explicate.errors import ExplicateError, UsageError
@@ -48,6 +50,9 @@ class Subject:
         metric: name of the validation metric.
         goals: what is looked for.
         sha256: of the clean data.
+        baseline: what the simple model answers, where it was fitted already.
+        progress: what is told how a trial goes, made of the subject, the trial, its log and who else hears; None:
+            TrialProgress.
     """
 
     config: AnyConfig
@@ -56,6 +61,8 @@ class Subject:
     metric: str
     goals: Goals
     sha256: str
+    baseline: Mapping[str, NDArray[np.float64]] | None = None
+    progress: "Callable[..., TrialProgress] | None" = None
 
     @property
     def rows(self) -> Path:
@@ -75,7 +82,7 @@ def prepare(
     Raises UsageError when the data is wrong, or the metric or a floor is not one that runs have.
     """
     run = prepare_data(config, say)
-    metric = _metric(run, options.metric)
+    metric = validation_metric(run, options.metric)
     names = {*run.task.checkpoint_metrics, "loss"}
     for name in options.floors:
         if name not in names and name not in known_figures:
@@ -93,7 +100,8 @@ def prepare(
     return Subject(config, folder, options, metric, goals, run.sha256)
 
 
-def _metric(run: Run[Any, Any], wanted: str) -> str:
+def validation_metric(run: Run[Any, Any], wanted: str) -> str:
+    """The metric that models are compared by on validation rows; raises UsageError for one that runs do not have."""
     known = run.task.checkpoint_metrics
     if wanted == "auto":
         imbalanced = run.task.imbalanced(run.targets["train"], len(run.labels))
@@ -151,13 +159,14 @@ def run_trial(subject: Subject, trial: optuna.Trial, point: Point, measure: Meas
 
     def watch(run: Run[Any, Any]) -> None:
         validation = run.evaluate("validation", run.predict("validation"))
+        np.save(answers_of(output), validation.outputs)
         found.update(judged("", run.task, validation, run.labels).metrics(run.labels))
 
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.with_suffix(".log").open("w", encoding="utf-8") as log:
-        progress = TrialProgress(subject, trial, log, say)
+        progress = (subject.progress or TrialProgress)(subject, trial, log, say)
         try:
-            train(config, restart=True, progress=progress, watch=watch)
+            train(config, restart=True, progress=progress, watch=watch, baseline=subject.baseline)
         except BaseException:
             discard(subject, trial.number)
             raise
@@ -170,12 +179,18 @@ def run_trial(subject: Subject, trial: optuna.Trial, point: Point, measure: Meas
     return replace(tried, shortfalls=_shortfalls(subject.options.floors, found, figures))
 
 
+def answers_of(output: Path) -> Path:
+    """The file beside a trial's run with the model's answers to the validation rows, float [rows, outputs]."""
+    return output.with_suffix(".npy")
+
+
 def discard(subject: Subject, number: int) -> None:
     """Removes what a trial left that did not come to its end; its log stays."""
     output = subject.trial_folder(number)
     for folder in (output, output.with_name(f".{output.name}.unfinished"), *output.parent.glob(f"{BUNDLES}*")):
         shutil.rmtree(folder, ignore_errors=True)
-    output.with_name(f".{output.name}.lock").unlink(missing_ok=True)
+    for file in (output.with_name(f".{output.name}.lock"), answers_of(output)):
+        file.unlink(missing_ok=True)
 
 
 def _measured(metrics: Mapping[str, Any], name: str) -> Measured:

@@ -3,6 +3,12 @@
 import asyncio
 import logging
 import shutil
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +19,7 @@ from explicate.cli.main import main
 from explicate_server.app import StartError
 from explicate_server.security.tokens import Right, Token, digest_of, line_of, new_token
 from support.certificates import Authority
-from support.harness import TEXT, running_server, until
+from support.harness import TEXT, running_server, server_process, until
 
 
 def tls_settings(authority: Authority, *, client_ca: Path | None = None, expired: bool = False) -> dict[str, Any]:
@@ -29,6 +35,32 @@ async def answers(target: str, tls: explicate.Tls | bool) -> bool:
             return len((await client.predict("tiny", [TEXT])).predictions) == 1
         except explicate.Unavailable:
             return False
+
+
+async def lists(target: str, tls: explicate.Tls) -> bool:
+    async with explicate.AsyncClient(target, tls=tls, timeout_s=5) as client:
+        try:
+            return bool(await client.list_models())
+        except explicate.Unavailable:
+            return False
+
+
+def knock(target: str, over: threading.Event) -> int:
+    """Begin handshakes until it is over, and leave them; returns how many the server took."""
+    host, port = target.rsplit(":", 1)
+    taken, held = 0, deque[socket.socket]()
+    while not over.is_set():
+        try:
+            held.append(socket.create_connection((host, int(port)), timeout=1))
+        except OSError:
+            over.wait(0.01)
+            continue
+        taken += 1
+        if len(held) > 16:
+            held.popleft().close()
+    for connection in held:
+        connection.close()
+    return taken
 
 
 async def test_only_clients_that_trust_the_authority_are_answered(tiny_repository: Path, tmp_path: Path) -> None:
@@ -141,6 +173,45 @@ async def test_new_certificates_are_used_without_a_restart_and_broken_ones_are_n
             await connected.list_models()  # a connection that was made before stays
     assert "the TLS certificates changed and are in use" in caplog.text
     assert "BEGIN" not in caplog.text
+
+
+async def test_both_ports_have_the_new_certificates(tiny_repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    old, new = Authority(tmp_path, "old"), Authority(tmp_path / "new", "new")
+    settings = tls_settings(old)
+    trusts_old, trusts_new = explicate.Tls(ca=old.cert), explicate.Tls(ca=new.cert)
+    async with running_server(tiny_repository, admin_listen="127.0.0.1:0", **settings) as running:
+        ports = [running.target, f"127.0.0.1:{running.server.ports.admin_port}"]
+        assert [await lists(port, trusts_old) for port in ports] == [True, True]
+        issued = new.issue("server")
+        shutil.copy(issued.cert, settings["tls_cert"])
+        shutil.copy(issued.key, settings["tls_key"])
+        for port in ports:
+            deadline = time.monotonic() + 20
+            while not await lists(port, trusts_new):
+                assert time.monotonic() < deadline
+        assert [await lists(port, trusts_old) for port in ports] == [False, False]
+
+
+def test_a_storm_of_handshakes_ends_nothing_and_does_not_hold_up_the_end(tiny_repository: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    flags = [f"--{name.replace('_', '-')}={path}" for name, path in tls_settings(authority).items()]
+    over = threading.Event()
+    with (
+        server_process(tiny_repository, "--device", "cpu", "--drain", "1", *flags) as (server, target),
+        ThreadPoolExecutor(8) as pool,
+    ):
+        storms = [pool.submit(knock, target, over) for _ in range(8)]
+        try:
+            with explicate.Client(target, tls=explicate.Tls(ca=authority.cert), timeout_s=30) as client:
+                for _ in range(20):
+                    assert client.predict("tiny", [TEXT]).predictions
+            server.send_signal(signal.SIGTERM)  # while they go on
+            _, said = server.communicate(timeout=60)
+        finally:
+            over.set()
+        assert server.returncode == 0, said
+        assert sum(storm.result() for storm in storms) > 100
 
 
 async def test_a_server_does_not_start_with_certificates_it_cannot_use(tiny_repository: Path, tmp_path: Path) -> None:

@@ -10,7 +10,10 @@ from pins.command import explicate
 _COMMANDS = {
     "": (
         "train",
+        "labels",
+        "diagnose",
         "tune",
+        "auto",
         "bundle",
         "export",
         "mlflow",

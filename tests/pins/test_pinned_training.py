@@ -38,7 +38,10 @@ _LEARNT = ("verdict", "logit_offsets")
 # What counts, examples, slices: which they are depends on the weights.
 _EXPLAINED = re.compile(r"(?s)(?:<h2>What counts</h2>|<p class=\"quiet\">Too few ).*?(?=<h2>Metrics</h2>)")
 _GROUNDS = re.compile(r"(?s)(?<=<h3>On what grounds\?</h3>\n).*?(?=<h3>When should)")
-_SLICES = re.compile(r"(?s)<h3>Where it is worse, and better</h3>.*?(?=<h2>)")
+_SLICES = re.compile(
+    r"(?s)<h3>(?:Where it is worse, and better|Slices with the most errors|Classes that are taken for each other)</h3>"
+    r".*?(?=<h2>)"
+)
 _MISTAKES = re.compile(r"(?s)<h2>Worst mistakes(?:, explained)?</h2>.*?(?=<h2>)")
 
 

@@ -1,17 +1,21 @@
 """Bundles with the record of a standard: a linear model, judged on rows of which it has some wrong."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.standard.waivers import Waiver
 from explicate_bundle.writing import MANIFEST_NAME, STANDARD_RECORD_NAME, describe_files, manifest_bytes
 from explicate_standards.evaluated_model import open_published
+from explicate_standards.outcomes.outcomes import keep_rows
 from explicate_standards.standard.check import judge
 from explicate_standards.standard.standard import read_standard
 from explicate_standards.standard.verdict_report import as_message, as_record
+from explicate_standards.standard.waiving import excused
 from support.measured_models import LABELS, linear, publish_table, table_line, write_rows
 
 GOOD, WORSE = (3.0, -2.0, 1.0), (0.0, -2.0, 0.0)
@@ -48,9 +52,19 @@ def publish_version(repository: Path, weights: Sequence[float], version: int) ->
     return aside.rename(folder)
 
 
-def record(bundle: Path, standard: Path, rows: Path, *, live: Path | None = None) -> bundle_pb2.Bundle:
-    """Judge a published bundle and put that on record in it; returns its new manifest."""
-    checked = judge(read_standard(standard), open_published(bundle), rows, live=live, say=lambda _: None)
+def record(
+    bundle: Path,
+    standard: Path,
+    rows: Path,
+    *,
+    live: Path | None = None,
+    waivers: Sequence[Waiver] = (),
+    keep: int = 0,
+) -> bundle_pb2.Bundle:
+    """Judge a published bundle and put that on record in it, with `keep` of the rows; returns its new manifest."""
+    model = open_published(bundle)
+    checked = excused(judge(read_standard(standard), model, rows, live=live, say=lambda _: None), waivers)
+    checked = replace(checked, kept_rows_sha256=keep_rows(model, rows, keep))
     as_record(checked).write(bundle / STANDARD_RECORD_NAME)
     manifest = read_manifest(bundle)
     manifest.standard.CopyFrom(as_message(checked))

@@ -4,6 +4,9 @@ import argparse
 import sys
 from dataclasses import replace
 
+from explicate_training.diagnosis import diagnose_command
+from explicate_training.label_review import labels_command
+
 _DESCRIPTION = """Trains a model as a TOML file says, and leaves a run directory for `explicate export`.
 
 Texts, or pairs of texts: fine-tunes a Hugging Face encoder to tell a class, any number of labels, or a
@@ -28,6 +31,7 @@ _EXAMPLES = """examples:
   explicate train my.toml --check               read, clean and split only: what would it learn from?
   explicate train my.toml                       train; the run goes to runs/my
   explicate train my.toml --output runs/b --seed 1
+  explicate train my.toml --labels reviewed.csv what a person said of the labels that explicate labels doubted
   explicate train my.toml --resume              go on after an interruption
 
 a small config for texts:
@@ -77,6 +81,7 @@ the run directory:
   metrics.json    validation and test metrics        model/           weights, tokenizer of a text model
   data.json       what cleaning did, split sizes     held_out.jsonl   the test texts, rows or images
   config.toml     every option as it was used        run.json         seed, data hash, versions
+  diagnosis.json  where it errs: explicate diagnose
   background.npz  tables: a summary of the training rows that stands for absent columns
   lime.npz        tables: how the values of each column are spread, for lime
 
@@ -98,6 +103,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--output", metavar="DIR", help="the run directory to make (default: as the config says)")
     parser.add_argument("--seed", type=int, metavar="N", help="another seed than the config's")
     parser.add_argument(
+        "--labels", metavar="FILE", help="a list of `explicate labels` that a person reviewed: apply its corrections"
+    )
+    parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         help="what trains, instead of the config's training.device (auto: a GPU when there is one)",
@@ -114,12 +122,20 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     again.add_argument("--resume", action="store_true", help="go on from the last checkpoint of an interrupted run")
     again.add_argument("--restart", action="store_true", help="throw an interrupted run away and start again")
     parser.set_defaults(run=run, extra="training")
+    labels_command.register(subparsers)
+    diagnose_command.register(subparsers)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `explicate train` and returns its exit code."""
     from explicate.errors import UsageError
-    from explicate_training.config.config_file import example_config, load_config, with_device, with_seed
+    from explicate_training.config.config_file import (
+        example_config,
+        load_config,
+        with_device,
+        with_reviewed_labels,
+        with_seed,
+    )
 
     if args.example:
         sys.stdout.write(example_config(args.example))
@@ -134,6 +150,8 @@ def run(args: argparse.Namespace) -> int:
         config = with_seed(config, args.seed)
     if args.device is not None:
         config = with_device(config, args.device)
+    if args.labels is not None:
+        config = with_reviewed_labels(config, args.labels)
     if args.output is not None:
         config = replace(config, output=replace(config.output, directory=args.output))
     config.check()

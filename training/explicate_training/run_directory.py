@@ -28,6 +28,7 @@ from safetensors import SafetensorError
 from explicate.errors import ExplicateError, UsageError
 from explicate.v1.training_run_pb2 import TrainingRun
 
+HELD_OUT_NAME = "held_out.jsonl"
 _OWNER_BYTES = 200
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some network file systems: then nothing is locked
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
@@ -95,7 +96,7 @@ class RunDirectory:
 
     def has_checkpoint(self) -> bool:
         """Whether an interrupted run left something to go on from."""
-        return any(self.checkpoints.glob(f"checkpoint-*/{_LAST_FILE}"))
+        return any(self.checkpoints.glob(f"**/checkpoint-*/{_LAST_FILE}"))  # of what comes before the training, too
 
     def start(self, identity: str, *, resume: bool, restart: bool) -> bool:
         """Makes the work folder and returns whether to go on from its checkpoint.
@@ -121,7 +122,7 @@ class RunDirectory:
                     "or add --restart to throw it away"
                 )
             shutil.rmtree(self.finished, ignore_errors=True)
-            for checkpoint in self.checkpoints.glob("checkpoint-*"):
+            for checkpoint in list(self.checkpoints.glob("**/checkpoint-*")):
                 if not (checkpoint / _LAST_FILE).exists():  # cut off while it was written
                     shutil.rmtree(checkpoint)
             return True
@@ -183,7 +184,7 @@ def write_held_out(folder: Path, rows: Iterable[Mapping[str, Any]], outputs: NDA
     """
     given = ([float(f"{output:.9g}") for output in of_row] for of_row in outputs.tolist())
     write_json_lines(
-        folder / "held_out.jsonl", ({**row, "outputs": of_row} for row, of_row in zip(rows, given, strict=True))
+        folder / HELD_OUT_NAME, ({**row, "outputs": of_row} for row, of_row in zip(rows, given, strict=True))
     )
 
 

@@ -1,8 +1,11 @@
 """One training run from top to bottom: data, model, training, evaluation, the run directory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any  # runs of any kind
+
+import numpy as np
+from numpy.typing import NDArray
 
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.image.config import ImageConfig
@@ -38,6 +41,7 @@ def train(
     restart: bool = False,
     progress: StepProgress | None = None,
     watch: Callable[[Run[Any, Any]], None] | None = None,
+    baseline: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> Path:
     """Trains and evaluates a model and returns its finished run directory, `config.output.directory`.
 
@@ -47,6 +51,7 @@ def train(
         restart: throw an interrupted run away.
         progress: who is told how it goes; by default stderr.
         watch: is shown the run when all of it is known, before its directory appears.
+        baseline: what `Run.fit_baseline` gave for the same splits, where many runs are compared with it.
 
     Raises:
         UsageError: the config, the data or the base model is wrong, or a run stands in the way.
@@ -58,6 +63,7 @@ def train(
     with directory.locked():
         progress.say(f"trains {place}")
         run = prepare_data(config, progress.say)
+        run.known_baseline = baseline
         run.load()
         run.check_servable()
         run.start_terms()

@@ -16,11 +16,19 @@ RESAMPLES = 2_000
 CONFIDENCE = 0.95
 _CELLS_AT_ONCE = 4_000_000  # rows x draws held at a time: 16 MB
 
-Counts = NDArray[np.float32]
-"""How often each row was drawn, [draws, rows]; its rows sum to the number of rows."""
+Counts = NDArray[np.floating[Any]]
+"""How often each row was drawn, [draws, rows]; its rows sum to the number of rows.
+
+Draws are float32, for speed; a metric of the rows as they are, one draw that has each once, is exact in float64.
+"""
 Samples = dict[str, NDArray[np.float64]]
 """Values of metrics by name, [draws] each; NaN where a draw leaves one undefined."""
 Interval = tuple[float, float]
+
+
+def as_they_are(rows: int) -> Counts:
+    """One draw that has each row once."""
+    return np.ones((1, rows), np.float64)
 
 
 def draws(rows: int, *, seed: int = 0, count: int = RESAMPLES) -> Iterator[Counts]:
@@ -59,7 +67,7 @@ def intervals(samples: Samples, metrics: Mapping[str, Any]) -> dict[str, list[fl
 
 def mean(values: NDArray[Any], counts: Counts) -> NDArray[np.float64]:
     """The mean of a value float [rows]."""
-    return np.asarray(counts @ values.astype(np.float32) / counts.shape[1], dtype=np.float64)
+    return np.asarray(counts @ values.astype(counts.dtype) / counts.shape[1], dtype=np.float64)
 
 
 def scores_of_decisions(
@@ -67,7 +75,7 @@ def scores_of_decisions(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Precision, recall and F1 [draws, outputs] of decisions bool [rows, outputs]; 0 where one is undefined."""
     hits, answered, there = (
-        (counts @ flags.astype(np.float32)).astype(np.float64) for flags in (predicted & true, predicted, true)
+        (counts @ flags.astype(counts.dtype)).astype(np.float64) for flags in (predicted & true, predicted, true)
     )
     return _share(hits, answered), _share(hits, there), _share(2 * hits, answered + there)
 

@@ -17,11 +17,12 @@ from explicate_bundle.errors import BundleError
 from explicate_bundle.files.array_files import read_text
 from explicate_bundle.standard.requirement_lines import Identity
 from explicate_bundle.standard.verdicts import Bounds
-from explicate_bundle.writing import MODEL_CARD_NAME, STANDARD_RECORD_NAME
+from explicate_bundle.standard.waivers import Waiver, waivers_of
+from explicate_bundle.writing import MODEL_CARD_NAME, STANDARD_RECORD_NAME, STANDARD_ROWS_NAME
 
 _FORMAT = 1
 _MOST_BYTES = 4 << 20
-_TOLD_NAMES = frozenset({MODEL_CARD_NAME, STANDARD_RECORD_NAME, "report.html"})
+_TOLD_NAMES = frozenset({MODEL_CARD_NAME, STANDARD_RECORD_NAME, STANDARD_ROWS_NAME, "report.html"})
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class RecordedFigure:
     note: str = ""
     against: str = ""
     against_sha256: str = ""
+    machine: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class StandardRecord:
         uses: how many models were judged on these rows where this one was.
         suite_sha256: of the file with cases; empty without one.
         evaluator: version of the metrics, runtime and precision.
+        waivers: of requirements that the model need not meet for some time.
+        kept_rows_sha256: of standard_rows.npz, see `kept_rows`; empty if no test rows are kept.
     """
 
     name: str
@@ -68,11 +72,15 @@ class StandardRecord:
     suite_sha256: str
     evaluator: str
     figures: tuple[RecordedFigure, ...] = field(default=())
+    waivers: tuple[Waiver, ...] = field(default=())
+    kept_rows_sha256: str = ""
 
     def document(self) -> dict[str, Any]:
         """As JSON has it; a bound that there is not is null."""
-        told = {name: value for name, value in asdict(self).items() if name != "figures"}
-        return {"format": _FORMAT, **told, "figures": [_figure_document(figure) for figure in self.figures]}
+        told = {name: value for name, value in asdict(self).items() if name not in ("figures", "waivers")}
+        waivers = [waiver.document() for waiver in self.waivers]
+        figures = [_figure_document(figure) for figure in self.figures]
+        return {"format": _FORMAT, **told, "waivers": waivers, "figures": figures}
 
     def write(self, path: Path) -> None:
         """The same document always has the same bytes."""
@@ -80,7 +88,10 @@ class StandardRecord:
 
 
 def content_sha256(manifest: bundle_pb2.Bundle) -> str:
-    """SHA-256 of the names and digests of the files that make a model answer: all but card, report and the record."""
+    """SHA-256 of the names and digests of the files that make a model answer.
+
+    That is all but the card, the report, and what is measured of it: the record and the test rows that are kept.
+    """
     listed = sorted((file.name, file.sha256) for file in manifest.files if file.name not in _TOLD_NAMES)
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
@@ -104,7 +115,10 @@ def read_record(folder: Path, manifest: bundle_pb2.Bundle) -> StandardRecord | N
 
 def _figure_document(figure: RecordedFigure) -> dict[str, Any]:
     bounds = {name: number if isfinite(number) else None for name, number in asdict(figure.bounds).items()}
-    return {**{name: value for name, value in asdict(figure).items() if name != "bounds"}, **bounds}
+    told = {name: value for name, value in asdict(figure).items() if name != "bounds"}
+    if not figure.machine:
+        del told["machine"]  # only what is timed depends on it
+    return {**told, **bounds}
 
 
 def _record(document: Mapping[str, Any]) -> StandardRecord:
@@ -116,8 +130,15 @@ def _record(document: Mapping[str, Any]) -> StandardRecord:
         raise ValueError("confidence")
     if not all(isinstance(count, int) and count >= 0 for count in (rows, uses)):
         raise ValueError("rows or uses")
-    figures = tuple(_figure(one) for one in document["figures"])
-    return StandardRecord(**texts, confidence=confidence, rows=rows, uses=uses, figures=figures)
+    return StandardRecord(
+        **texts,
+        confidence=confidence,
+        rows=rows,
+        uses=uses,
+        figures=tuple(_figure(one) for one in document["figures"]),
+        waivers=waivers_of(document.get("waivers", [])),  # not in older records, like the next
+        kept_rows_sha256=_text(document.get("kept_rows_sha256", "")),
+    )
 
 
 _TEXTS = ("name", "version", "sha256", "text", "verdict", "content_sha256", "rows_sha256", "suite_sha256", "evaluator")
@@ -137,7 +158,7 @@ def _figure(document: Mapping[str, Any]) -> RecordedFigure:
     if not bounds.lower <= bounds.upper or (value is not None and not isfinite(value)):
         raise ValueError("bounds")
     texts = {name: _text(document[name]) for name in _FIGURE_TEXTS}
-    return RecordedFigure(bounds=bounds, identity=identity, **texts)
+    return RecordedFigure(bounds=bounds, identity=identity, machine=_text(document.get("machine", "")), **texts)
 
 
 _FIGURE_TEXTS = ("id", "measured", "verdict", "slice", "rule", "note", "against", "against_sha256")

@@ -17,7 +17,7 @@ from explicate_bundle.errors import StandardError
 HELD_OUT = "held_out"
 _MAX_BYTES = 1 << 20
 _TABLES = ("standard", "slices")
-_KEYS = ("name", "version", "confidence", "minimum_rows", "cannot_tell", "test", "suite", "require")
+_KEYS = ("name", "version", "confidence", "minimum_rows", "cannot_tell", "waivers", "test", "suite", "require")
 _NAME = re.compile(r"\w[\w .:-]{0,99}")
 _Read = TypeVar("_Read")
 ReadRequirement = Callable[[Mapping[str, Any], Sequence[str], bool], _Read]
@@ -34,6 +34,7 @@ class StandardFile(Generic[_Read]):
         confidence: of the one bound of a figure that must clear the line.
         minimum_rows: fewer rows than these tell nothing.
         refuses_unknown: whether "cannot tell" is as bad as "not met".
+        takes_waivers: whether a server that holds bundles to it counts their waivers.
         test: the rows: `HELD_OUT`, the run's own, or a file.
         suite: the file with the cases; None without one.
         slices: rules by name.
@@ -47,6 +48,7 @@ class StandardFile(Generic[_Read]):
     confidence: float
     minimum_rows: int
     refuses_unknown: bool
+    takes_waivers: bool
     test: str
     suite: Path | None
     requirements: tuple[_Read, ...]
@@ -104,6 +106,7 @@ class _Reader(Generic[_Read]):
             self._number(head, "confidence", 0.95, least=0.5, most=0.9999),
             int(self._number(head, "minimum_rows", 50, least=1, most=1e9)),
             self._one_of(head, "cannot_tell", ("refuse", "warn")) == "refuse",
+            self._switch(head, "waivers"),
             self._text(head, "test", HELD_OUT),
             self._path.parent / self._text(head, "suite") if "suite" in head else None,
             tuple(self._requirements(head, list(slices))),
@@ -159,6 +162,12 @@ class _Reader(Generic[_Read]):
         if value not in known:
             raise self._wrong(f"{name} is {value!r}, not one of {', '.join(known)}", _key(name))
         return str(value)
+
+    def _switch(self, table: Mapping[str, Any], name: str) -> bool:
+        value = table.get(name, False)
+        if not isinstance(value, bool):
+            raise self._wrong(f"{name} is {value!r}, not true or false", _key(name))
+        return value
 
     def _wrong(self, problem: str, place: str = "", *, after: str = "") -> StandardError:
         """The error, with the first line that a pattern finds; `after` is of a line that comes before it."""

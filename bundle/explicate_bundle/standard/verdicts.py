@@ -16,6 +16,8 @@ class Verdict(Enum):
     MET = "met"
     NOT_MET = "not met"
     CANNOT_TELL = "cannot tell"
+    WAIVED = "waived"
+    """Not met, or cannot be told, and somebody answers for that: see `waivers`. No line gives it."""
 
 
 @dataclass(frozen=True)

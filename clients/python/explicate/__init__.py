@@ -136,6 +136,7 @@ __all__ = [
     "PredictResult",
     "Prediction",
     "Quality",
+    "Reason",
     "ResolvedOptions",
     "Rival",
     "RuntimeTrial",
@@ -169,6 +170,7 @@ _OF_THEIR_OWN = {
     "Outcome": "bulk.many",
     "Client": "client",
     "AsyncClient": "async_client",
+    "Reason": "views.reasons",
     "rows_to_shap": "views.shap",
     "score": "scoring.batch_score",
 }

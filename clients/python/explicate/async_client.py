@@ -209,12 +209,21 @@ class AsyncClient(ClientSetup):
         """At most `page_size` versions, and the token for the page after them; it is empty on the last page."""
         return await self._ask(calls.list_page(page_size, page_token), timeout_s)
 
-    async def load_model(self, name: str, *, version: int | None = None, timeout_s: float | None = None) -> ModelStatus:
+    async def load_model(
+        self,
+        name: str,
+        *,
+        version: int | None = None,
+        override_standard: str | None = None,
+        timeout_s: float | None = None,
+    ) -> ModelStatus:
         """Load a version beside those that serve, by default the newest; it gets no label.
 
         This and the changes below run to their end on the server, even when the call times out before.
+        override_standard: why the version is to serve even if it does not meet the standard that the server requires;
+        for a token with the right override-standard, and written to the server's audit log.
         """
-        return await self._ask(calls.load(name, version=version), timeout_s)
+        return await self._ask(calls.load(name, version=version, override_standard=override_standard), timeout_s)
 
     async def unload_model(self, name: str, version: int, *, timeout_s: float | None = None) -> ModelStatus:
         """Take a version without labels out of memory, once the requests it answers are done."""
@@ -227,13 +236,17 @@ class AsyncClient(ClientSetup):
         *,
         label: str = "live",
         expected_version: int | None = None,
+        override_standard: str | None = None,
         timeout_s: float | None = None,
     ) -> Switched:
         """Point a label at a version, which is verified and loaded first; a failure leaves the label where it was.
 
         expected_version: where the label must point now, 0 for nowhere; `Aborted` when it does not.
+        override_standard: as of `load_model`.
         """
-        call = calls.activate(name, version, label=label, expected_version=expected_version)
+        call = calls.activate(
+            name, version, label=label, expected_version=expected_version, override_standard=override_standard
+        )
         return await self._ask(call, timeout_s)
 
     async def rollback_model(

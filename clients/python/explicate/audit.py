@@ -109,6 +109,14 @@ class AuditLine:
         return max((abs(old - new) for old, new in pairs), default=0.0) / (largest or 1.0)
 
 
+def is_event(text: str) -> bool:
+    """Whether a line of the log tells what an operator did, which is no explanation: it has an "event"."""
+    try:
+        return "event" in json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
 def input_sha256(value: Input) -> str:
     """The digest of an input as the log has it.
 

@@ -43,7 +43,8 @@ class ErrorDetails:
     code: name of the gRPC status code, such as "NOT_FOUND".
     reason: stable word for the cause, such as "MODEL_NOT_FOUND"; empty if the server gave none.
     metadata: the values that belong to the reason, by name.
-    violations: (field path, description) of each bad field, such as ("inputs[3].text", "must not be empty").
+    violations: (field path, description) of each bad field, such as ("inputs[3].text", "must not be empty"); of a
+        version that a server's standard refuses, (requirement, why it is not met).
     resource: (type, name) of what is missing, such as ("model", "reviews").
     retry_after_s: seconds after which the server asks to be tried again; infinity for never.
     request_id: the call's name in the server's log.

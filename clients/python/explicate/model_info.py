@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from explicate.described.decisions import DecisionRule
+from explicate.described.standards import RequiredStandard, StandardVerdict
 from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE
 from explicate.json_documents import JsonAnswer
 
@@ -273,24 +275,6 @@ class Interpretability:
 
 
 @dataclass(frozen=True)
-class StandardVerdict:
-    """What a benchmark standard said of a model when it was exported.
-
-    sha256: of the standard's file. verdict: "met", "not met" or "cannot tell". rows, rows_sha256: test rows, and the
-    digest of their file. met: of the `judged` requirements, each slice counted.
-    """
-
-    name: str
-    version: str
-    sha256: str
-    verdict: str
-    rows: int
-    rows_sha256: str
-    met: int
-    judged: int
-
-
-@dataclass(frozen=True)
 class ModelDescription(JsonAnswer):
     """One version in full: what it predicts, how it did on its test split, and what may be asked of it.
 
@@ -307,7 +291,11 @@ class ModelDescription(JsonAnswer):
     devices: that it was to be loaded on, those that serve it first. device_reason: why it is not on another kind.
     labels, traffic: where the model's labels point, and what its canary gets. shadow: what was found so far.
     interpretability: how well it can be explained; None if its export did not measure that.
+    standard: what a benchmark standard said of it; None if it was held to none. required_standard: what the one says
+    that the server requires; None if it requires none, or has not judged it.
     standard: what a benchmark standard said of it; None if it was held to none.
+    decision: how its probabilities become an answer; None: the most probable class, or labels from one half on.
+    temperature: what its training divided the logits by; None: nothing.
     """
 
     status: ModelStatus
@@ -340,3 +328,6 @@ class ModelDescription(JsonAnswer):
     variants: tuple[ModelVariant, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     interpretability: Interpretability | None = field(default=None, metadata=UNLESS_NONE)
     standard: StandardVerdict | None = field(default=None, metadata=UNLESS_NONE)
+    required_standard: RequiredStandard | None = field(default=None, metadata=UNLESS_NONE)
+    decision: DecisionRule | None = field(default=None, metadata=UNLESS_NONE)
+    temperature: float | None = field(default=None, metadata=UNLESS_NONE)

@@ -36,12 +36,14 @@ class ClassScore:
     """The score of one class: probability in [0, 1] and the logit before it.
 
     The probability is the softmax of all logits; for a multi-label model the sigmoid of the label's own logit.
+    threshold: the probability from which on it is answered, where the model has one for it.
     """
 
     index: int
     label: str
     probability: float
     logit: float
+    threshold: float | None = field(default=None, metadata=ONLY_SOME_KINDS)
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ class PackedResult(ShownRows, JsonAnswer):
     class_labels, probabilities: the classes, and for each row their probabilities by index, so that
     `numpy.array(result.probabilities)` is float64 [rows, classes]; empty for a regression. values: the answer of a
     regression for each row, else empty. unknown_category_columns: columns with categories that the model does not know.
+    predicted: the class of each row by index, where the model has a rule that decides. thresholds: of several labels
+    the probability from which on each is predicted, where the model has such.
     """
 
     class_labels: tuple[str, ...]
@@ -142,11 +146,18 @@ class PackedResult(ShownRows, JsonAnswer):
     unknown_category_columns: tuple[str, ...]
     model: ModelVersion
     timing: Timing
+    predicted: tuple[int, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
+    thresholds: tuple[float, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The class of each row by index: the most probable one, or what the model's rule decides; empty of values."""
+        return self.predicted or tuple(max(range(len(row)), key=row.__getitem__) for row in self.probabilities)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The most probable class of each row; empty for a regression."""
-        return tuple(self.class_labels[max(range(len(row)), key=row.__getitem__)] for row in self.probabilities)
+        """The class of each row; empty for a regression."""
+        return tuple(self.class_labels[index] for index in self.indices)
 
 
 @dataclass(frozen=True)

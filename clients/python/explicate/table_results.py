@@ -168,7 +168,10 @@ class TableResult(JsonAnswer):
         attribution, told = self.attributions[output], self.predictions
         held: dict[str, Sequence[object]] = {"value": told.values}
         if told.class_labels:
-            held = {"label": told.labels, "probability": [max(row) for row in told.probabilities]}
+            held = {
+                "label": told.labels,
+                "probability": [row[k] for row, k in zip(told.probabilities, told.indices, strict=True)],
+            }
         held["baseline"] = attribution.baseline_values
         for prefix, rows in (("attr", attribution.values), ("lower", attribution.lower), ("upper", attribution.upper)):
             if prefix == "attr" or intervals:
@@ -214,15 +217,16 @@ class TableResult(JsonAnswer):
         if not packed.class_labels:
             return Prediction(None, "", (), None, value=packed.values[number])
         row = packed.probabilities[number]
+        own = packed.thresholds or [None] * len(row)
         scores = tuple(
-            ClassScore(index, label, probability, math.nan)
-            for index, (label, probability) in enumerate(zip(packed.class_labels, row, strict=True))
+            ClassScore(index, label, probability, math.nan, threshold)
+            for index, (label, probability, threshold) in enumerate(zip(packed.class_labels, row, own, strict=True))
         )
         if self.several_labels:
             likely = sorted(scores, key=lambda score: score.probability, reverse=True)
-            labels = tuple(score.label for score in likely if score.probability >= _LIKELY)
+            labels = tuple(score.label for score in likely if score.probability >= (score.threshold or _LIKELY))
             return Prediction(None, "", scores, None, labels=labels)
-        index = max(range(len(row)), key=row.__getitem__)
+        index = packed.predicted[number] if packed.predicted else max(range(len(row)), key=row.__getitem__)
         return Prediction(index, packed.class_labels[index], scores, None)
 
     @staticmethod
@@ -274,7 +278,7 @@ def _end_to_end(pieces: Sequence[_Packed]) -> _Packed:
     return replace(first, **rows)
 
 
-_OF_WHOLE = frozenset({"class_labels", "unknown_category_columns"})
+_OF_WHOLE = frozenset({"class_labels", "unknown_category_columns", "thresholds"})
 
 
 def _of_whole(parts: Sequence[TableResult]) -> dict[str, Any]:  # Any: fields of two types

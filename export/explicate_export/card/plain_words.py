@@ -36,4 +36,7 @@ def _unmet(checked: Checked | None) -> str:
     name = f"“{checked.standard.name} {checked.standard.version}”"
     if checked.verdict.value == "not met":
         return f"It does not meet the standard {name} that it was held to."
+    if checked.verdict.value == "waived":
+        who = ", ".join(dict.fromkeys(f"{one.who} (until {one.until})" for one in checked.waivers))
+        return f"It does not meet all of the standard {name} that it was held to; {who} answers for that."
     return f"The tests were too small to tell whether it meets the standard {name} that it was held to."

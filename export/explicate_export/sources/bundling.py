@@ -30,7 +30,7 @@ def publish_brought(brought: Brought, repository: Path, options: ExportOptions, 
         say(note)
     with tempfile.TemporaryDirectory(prefix="explicate-") as folder:
         rows = None
-        if options.evaluated_inputs is not None:
+        if options.evaluated_inputs is not None or options.standard is not None:
             rows = Path(folder) / HELD_OUT_NAME
             lines = (json.dumps(line, ensure_ascii=False) for line in _lines(brought, rows.parent))
             rows.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

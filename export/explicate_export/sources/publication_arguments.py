@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from explicate_standards.standard.waiving import add_waiver_options, given_waivers
+
 if TYPE_CHECKING:
     from explicate_export.export import ExportOptions
 
@@ -38,6 +40,15 @@ def add_extras(parser: argparse.ArgumentParser, *, inputs: str, reduced: str) ->
         "--allow-unmet", action="store_true", help="publish a model that does not meet it, with that on record"
     )
     parser.add_argument(
+        "--standard-rows",
+        metavar="N",
+        type=int,
+        default=200,
+        help="test rows that the bundle keeps with their answers, for a server to score again; 0: none (default: "
+        "%(default)s, fewer where they take more than 8 MiB)",
+    )
+    add_waiver_options(parser)
+    parser.add_argument(
         "--variants",
         metavar="auto|none|NAMES",
         default="auto",
@@ -55,6 +66,9 @@ def publication(args: argparse.Namespace, model: str) -> "ExportOptions":
         raise UsageError(f"--compare must be at least 1, not {args.compare}")
     if args.evaluate_inputs < 1:
         raise UsageError(f"--evaluate-inputs must be at least 1, not {args.evaluate_inputs}")
+    if args.standard_rows < 0:
+        raise UsageError(f"--standard-rows must be at least 0, not {args.standard_rows}")
+    waivers = given_waivers(args)
     check_target(args.repository, model, version=args.version)
     variants = _variants(args.variants)
 
@@ -71,6 +85,8 @@ def publication(args: argparse.Namespace, model: str) -> "ExportOptions":
         evaluated_metrics=None if args.evaluate_metrics is None else chosen_names(args.evaluate_metrics),
         standard=args.standard,
         allow_unmet=args.allow_unmet,
+        waivers=waivers,
+        kept_rows=args.standard_rows,
     )
 
 

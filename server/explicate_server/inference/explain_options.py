@@ -116,7 +116,9 @@ class Outputs:
             return cls(scales, (class_index(target.contrast.target, labels),), space, reference)
         if target.label is not None:
             return cls(scales, (labels.index(target.label),), space)
-        return cls(scales, (int(prediction.argmax()) if target.index is None else target.index,), space)
+        if target.index is not None:
+            return cls(scales, (target.index,), space)
+        return cls(scales, (int(scales.objective.leading(prediction[np.newaxis])[0]),), space)
 
     def of(self, kept: NDArray[np.float64]) -> NDArray[np.float64]:
         """Explained outputs float64[m, explained] of what was kept of coalitions, float64[m, width]."""

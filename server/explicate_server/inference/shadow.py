@@ -83,7 +83,7 @@ class Comparison:
     def add_predictions(self, live: Scored, canary: Scored) -> None:
         """Count the answers to some inputs, row for row."""
         objective, other = live.scales.objective, canary.scales.objective
-        if objective is not other:
+        if objective.name != other.name:
             self.add_failure(f"one predicts a {objective.answer}, the other a {other.answer}")
             return
         decisions = objective.decisions
@@ -93,7 +93,7 @@ class Comparison:
         self.predictions += len(ours)
         self._differences += float(np.abs(ours - theirs).mean(axis=1).sum())
         if decisions is not None:
-            same = decisions(ours) == decisions(theirs)
+            same = _decided(live, names) == _decided(canary, names)
             self._same += int(same.reshape(len(ours), -1).all(axis=1).sum())
 
     def add_attributions(self, live: NDArray[np.float64], canary: NDArray[np.float64]) -> None:
@@ -133,6 +133,19 @@ def _by_name(scored: Scored, names: Sequence[str]) -> NDArray[np.float64]:
         return scores
     aligned = np.zeros((len(scores), len(names)))
     aligned[:, [names.index(label) for label in scored.labels]] = scores
+    return aligned
+
+
+def _decided(scored: Scored, names: Sequence[str]) -> NDArray[Any]:
+    """What each input is answered by the version's own rule: a place among the names, or bool[inputs, names]."""
+    decisions = scored.scales.objective.decisions
+    assert decisions is not None
+    own = np.asarray(decisions(scored.scales.scores(scored.answers)))
+    places = np.array([names.index(label) for label in scored.labels])
+    if own.ndim == 1:
+        return np.asarray(places[own])
+    aligned = np.zeros((len(own), len(names)), np.bool_)
+    aligned[:, places] = own
     return aligned
 
 

@@ -41,7 +41,7 @@ class TableOutputs:
         of_one = Outputs.choose(target, space, scales=scales, prediction=predictions[0], labels=labels)
         indices = np.tile(np.array(of_one.class_indices, np.intp), (len(predictions), 1))
         if target == PREDICTED_CLASS:
-            indices = predictions.argmax(axis=1)[:, np.newaxis]
+            indices = scales.objective.leading(predictions)[:, np.newaxis]
         return cls(scales, space, indices, of_one.reference_index)
 
     def of_row(self, row: int) -> Outputs:

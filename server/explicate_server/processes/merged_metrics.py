@@ -22,6 +22,7 @@ _WORST = {
     "explicate_running_batch_seconds": max,
     "explicate_oldest_row_seconds": max,
     "explicate_model_state": max,
+    "explicate_model_standard": max,
     "explicate_model_loaded": min,
     "explicate_model_device_serves": min,
     "explicate_model_device_nodes": max,

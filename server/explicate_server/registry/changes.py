@@ -27,7 +27,7 @@ from explicate_server.registry.label_store import (
     LabelTarget,
     Traffic,
 )
-from explicate_server.registry.lifecycle import Lifecycle, Watches, ended, start_task
+from explicate_server.registry.lifecycle import SWAPPING, Lifecycle, Watches, ended, start_task
 from explicate_server.registry.records import UNKNOWN_VERSION, InPlace, ModelEntry, VersionRecord
 
 _P = ParamSpec("_P")
@@ -270,7 +270,7 @@ class ModelChanges:
         entry.in_place = InPlace(leaving, record, max(_SHORTEST_RETRY_S, load_s))
         try:
             reason = f"it makes room for version {record.location.version} (--swap-in-place)"
-            self._lifecycle.free(leaving, reason, code="SWAPPING")
+            self._lifecycle.free(leaving, reason, code=SWAPPING)
             await ended(leaving.freeing)
             try:
                 await self._load_and_keep(entry, record, label, kept)
@@ -354,7 +354,7 @@ def check_in_place(entry: ModelEntry, record: VersionRecord) -> None:
     swap = entry.in_place
     if swap is not None and swap.leaving is record:
         detail = f"{record.name} makes room for version {swap.coming.location.version}, which is being loaded"
-        raise NotServing("SWAPPING", detail, retry_after_s=swap.retry_after_s)
+        raise NotServing(SWAPPING, detail, retry_after_s=swap.retry_after_s)
 
 
 def _moved(old: LabelTarget | None, version: int) -> LabelTarget:

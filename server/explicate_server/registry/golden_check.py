@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate.v1.bundle_pb2 import GoldenAttributions, ModelVariant
+from explicate.v1.bundle_pb2 import Bundle, GoldenAttributions, ModelVariant
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.model_inputs import ModelInput
 from explicate_bundle.objective import Objective
@@ -22,6 +22,7 @@ from explicate_server.explain.methods import METHODS
 from explicate_server.modalities.modality import Modality
 from explicate_server.runtime.model_runtime import Runtime, run_rows
 from explicate_server.runtime.queue import Row
+from explicate_server.runtime.runtimes import DEFAULT_RUNTIME
 
 Evaluate = Callable[[Sequence[Row]], NDArray[np.float32]]
 
@@ -78,6 +79,24 @@ def score_difference(answers: NDArray[np.float32], expected: NDArray[np.float32]
     """The largest absolute difference of what callers are told: a probability, or a value; NaN if one is not finite."""
     told, known = (objective.scores(each.astype(np.float64)) for each in (answers, expected))
     return float(np.abs(told - known).max())
+
+
+def variant_of(manifest: Bundle, runtime: Runtime) -> ModelVariant | None:
+    """The variant that a loaded runtime has; None for model.onnx, which OpenVINO takes in any precision."""
+    if not runtime.name.startswith(f"{DEFAULT_RUNTIME}-"):
+        return None
+    return next((each for each in manifest.variants if each.precision == runtime.precision), None)
+
+
+def allowed_difference(manifest: Bundle, runtime: Runtime) -> float:
+    """How far an output of a loaded runtime may be off: a probability or value of a variant, else a logit or value."""
+    return _allowed(manifest, runtime.precision, variant_of(manifest, runtime))
+
+
+def _allowed(manifest: Bundle, precision: str, variant: ModelVariant | None) -> float:
+    if variant is not None:
+        return variant.output_tolerance
+    return manifest.golden_tolerance if precision == manifest.precision else manifest.golden_reduced_tolerance
 
 
 _log = logging.getLogger(__name__)
@@ -156,13 +175,9 @@ class GoldenCheck:
 
     def _output_difference(self, trial: Trial, variant: ModelVariant | None) -> tuple[float, float]:
         """What the outputs are off by, and may be."""
-        if variant is not None:
-            assert trial.score_difference is not None
-            return trial.score_difference, variant.output_tolerance
-        assert trial.logit_difference is not None
-        same = trial.precision == self._manifest.precision
-        allowed = self._manifest.golden_tolerance if same else self._manifest.golden_reduced_tolerance
-        return trial.logit_difference, allowed
+        difference = trial.logit_difference if variant is None else trial.score_difference
+        assert difference is not None
+        return difference, _allowed(self._manifest, trial.precision, variant)
 
     def _judge_attributions(self, runtime: Runtime, trial: Trial, variant: ModelVariant | None) -> Trial:
         difference = max(self._attribution_differences(runtime))

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 from explicate_server.errors import NotServable, NotServing, Overloaded
 from explicate_server.modalities.modalities import bytes_beside
-from explicate_server.registry.label_store import LIVE
 from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause, code_of, graph_bytes
 from explicate_server.registry.memory import give_back
 from explicate_server.registry.peers import Peers
 from explicate_server.registry.records import ServedModel, State, VersionRecord
+from explicate_server.registry.required.required_standard import RequiredStandard
 from explicate_server.shared_room import Lack, SharedRoom
 
 _MOST_WATCHES = 64
@@ -104,6 +104,8 @@ class _Watch:
 _LAST_LEASES_S = 5.0
 # The code of a version that will be loaded when others are.
 WAITS = "WAITS"
+# The code of a version that makes room for the next, and is loaded again if that is refused.
+SWAPPING = "SWAPPING"
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
@@ -116,6 +118,7 @@ class Lifecycle:
         on_freed: told the digest of each bundle that has left the memory.
         outcomes: how often each ("load", "swap", "free") had each outcome ("ok", "failed"), by model.
         load_s: seconds that the last load of each model took.
+        standard: what bundles are held to; None if this server requires none.
     """
 
     def __init__(self, loader: BundleLoader, watches: Watches, *, max_loads: int, peers: Peers | None = None) -> None:
@@ -131,6 +134,7 @@ class Lifecycle:
         self.on_freed: list[Callable[[str], None]] = []
         self.outcomes: Counter[tuple[str, str, str]] = Counter()
         self.load_s: dict[str, float] = {}
+        self.standard: RequiredStandard | None = None
 
     async def ensure_loaded(self, record: VersionRecord, *, follows: bool = False) -> bool:
         """Load a version unless it is; whether that took a load. The caller holds the model's lock.
@@ -168,7 +172,9 @@ class Lifecycle:
         """
         refusal = None
         try:
-            bundle = await self.loader.verify(record.location, record.targets.get(LIVE))
+            bundle = await self.loader.verify(record.location)
+            if self.standard is not None:
+                await self.standard.check(record, bundle)
             gone = 0 if leaving.bundle is None else graph_bytes(leaving.bundle)
             memory, beside = self.loader.memory, bytes_beside(bundle)
             memory.check_in_place(record.location.model, graph_bytes(bundle), gone, beside_bytes=beside)
@@ -199,16 +205,20 @@ class Lifecycle:
             await asyncio.wait(self._freeing, timeout=_LAST_LEASES_S)
 
     async def _load(self, record: VersionRecord, *, follows: bool) -> NotServable | None:
-        record.bundle = None
+        record.bundle = record.required = None
         begun_s = time.monotonic()
         try:
-            record.bundle = await self.loader.verify(record.location, record.targets.get(LIVE))
+            record.bundle = await self.loader.verify(record.location)
+            if self.standard is not None:
+                await self.standard.let_in(record, record.bundle, follows=follows)
             copies = 1 if follows else self.peers.processes
             only = [await self.loader.load(record.bundle, copies=copies)]
             if not follows:
                 await self._load_everywhere(record, only)
             record.loaded = only.pop()
         except Exception as error:  # what is wrong with one bundle must not affect the others
+            if self.standard is not None:
+                self.standard.refused(record, error)
             return self._refused(record, error)
         self.load_s[record.location.model] = time.monotonic() - begun_s
         runtime = record.loaded.runtime
@@ -229,7 +239,8 @@ class Lifecycle:
         reason, code = cause(error), code_of(error)
         _log.error("%s refused: %s", record.name, reason, exc_info=not isinstance(error, EXPLAINED))
         self._set(record, State.FAILED, reason, code=code)
-        return NotServable(code, f"{record.name}: {reason}")
+        violations = error.violations if isinstance(error, NotServable) else ()
+        return NotServable(code, f"{record.name}: {reason}", violations=violations)
 
     async def _freed(self, record: VersionRecord, only: list[ServedModel], reason: str, code: str) -> None:
         """``only`` holds the one reference that is left, so that it can be dropped in a thread."""
@@ -237,6 +248,8 @@ class Lifecycle:
         digest = only[0].bundle.digest
         await asyncio.to_thread(_dispose, only)
         self.loader.memory.freed()
+        if self.standard is not None:
+            await self.standard.forget(record, comes_back=code == SWAPPING)
         for freed in self.on_freed:
             freed(digest)
         record.freeing = None

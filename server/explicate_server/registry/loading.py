@@ -15,20 +15,18 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from explicate.v1 import bundle_pb2
-from explicate_bundle.bundle import VerifiedBundle, read_manifest, verify_bundle
+from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_bundle.errors import BundleError, UnreadableError
 from explicate_bundle.repository import BundleLocation
-from explicate_bundle.standard.gate import StandardGate
 from explicate_server.device import CPU, Device
 from explicate_server.errors import NotServable
 from explicate_server.modalities.modalities import bytes_beside, open_modality
 from explicate_server.modalities.modality import Modality
 from explicate_server.registry.device_sessions import open_sessions
 from explicate_server.registry.golden_check import Trial
-from explicate_server.registry.label_store import LabelTarget
 from explicate_server.registry.memory import Memory
 from explicate_server.registry.records import ServedModel
+from explicate_server.registry.required.recheck import recheck
 from explicate_server.registry.runtime_choice import NoRuntime, choose_runtime
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.cores import usable_cores
@@ -54,7 +52,6 @@ class BundleLoader:
     Attributes:
         placement: the devices that each model is loaded on.
         memory: what may still be taken of the machine's and of theirs.
-        gate: what bundles are held to before they are loaded; a version that is or was live may return without it.
     """
 
     def __init__(self, settings: Settings, memory: Memory | None = None) -> None:
@@ -71,24 +68,17 @@ class BundleLoader:
         self._quiet = ThreadPoolExecutor(at_once, thread_name_prefix="load", initializer=_yield_to_traffic)
         self._ordinary = ThreadPoolExecutor(at_once, thread_name_prefix="session")
         self._measuring = asyncio.Lock()
-        self.gate: StandardGate | None = None
 
-    async def verify(self, location: BundleLocation, live: LabelTarget | None = None) -> VerifiedBundle:
-        """Check every file, and what is required of the model; ``live`` is where that label of its model points.
+    async def verify(self, location: BundleLocation) -> VerifiedBundle:
+        """Check every file.
 
         Raises:
             BundleError: the bundle cannot be trusted.
-            NotServable: it does not meet the standard of this server.
         """
         key = Path(self._settings.verify_key) if self._settings.verify_key else None
-        bundle = await self._run(
+        return await self._run(
             verify_bundle, location.folder, model=location.model, version=location.version, verify_key=key
         )
-        if self.gate is not None and not (live and location.version in (live.version, live.previous, live.newest)):
-            problems = await self._run(self.gate.problems, bundle, await self._run(_live_manifest, location, live))
-            if problems:
-                raise NotServable("STANDARD_NOT_MET", "; ".join(problems))
-        return bundle
 
     async def load(self, bundle: VerifiedBundle, *, copies: int = 1) -> ServedModel:
         """Load it, compare its golden answers on this device, and measure what batches take.
@@ -98,6 +88,7 @@ class BundleLoader:
         Raises:
             NotServable: there is clearly too little memory.
             BundleError, NoRuntime: it gives other answers, or cannot be run.
+            NotServable: test rows are answered otherwise than on record.
         """
         model, beside = bundle.manifest.model, copies * bytes_beside(bundle)
         with self.memory.room_for(model, copies * graph_bytes(bundle), beside_bytes=beside):
@@ -111,6 +102,8 @@ class BundleLoader:
         name = f"{manifest.model}/{manifest.version}"
         choose = partial(self._choose, bundle, modality)
         sessions = await self._run(open_sessions, self.placement, choose, name=name)
+        rows = settings.standard_recheck
+        rechecked = await self._run(recheck, bundle, modality, sessions.runtimes, rows) if rows else None
         async with self._measuring:  # two that are measured at once would each seem half as fast
             instances = [await self._run(_measured, bundle, modality, runtime) for runtime in sessions.runtimes]
         batcher = Batcher(
@@ -123,7 +116,7 @@ class BundleLoader:
             },
             name=f"{manifest.model}-{manifest.version}",
         )
-        return ServedModel(bundle, modality, batcher, sessions)
+        return ServedModel(bundle, modality, batcher, sessions, rechecked)
 
     def _choose(
         self, bundle: VerifiedBundle, modality: Modality, device: Device, like: Runtime | None
@@ -162,17 +155,6 @@ class _InThread:
 
     def __call__(self, model_path: Path, *, threads: int, reduced: bool) -> Runtime:
         return self._threads.submit(self._loader, model_path, threads=threads, reduced=reduced).result()
-
-
-def _live_manifest(location: BundleLocation, live: LabelTarget | None) -> bundle_pb2.Bundle | None:
-    """What the version beside a bundle that is live says of itself; None if none is, or it cannot be read."""
-    if live is None:
-        return None
-    try:
-        return read_manifest(location.folder.parent / str(live.version))
-    except BundleError as error:
-        _log.warning("%s: the live version cannot be compared with: %s", location.model, error)
-        return None
 
 
 def graph_bytes(bundle: VerifiedBundle) -> int:

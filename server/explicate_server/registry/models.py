@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 from explicate.reading.nearest import did_you_mean
 from explicate_bundle.repository import PassedOver, in_words, list_models, list_versions
@@ -34,7 +33,7 @@ class ModelRegistry:
     def __init__(self, settings: Settings, loader: BundleLoader | None = None, *, peers: Peers | None = None) -> None:
         self._repository = settings.repository
         self._chosen = settings.chosen_models
-        self._store = LabelStore(Path(settings.state_dir) if settings.state_dir else settings.repository)
+        self._store = LabelStore(settings.kept_in)
         self._entries: dict[str, ModelEntry] = {}
         self._listed = False
         self._passed_over = PassedOverLog()

@@ -20,6 +20,8 @@ from explicate_server.modalities.modality import Modality
 from explicate_server.registry.device_sessions import Sessions
 from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import LIVE, NO_TRAFFIC, Assignment, LabelTarget, Traffic
+from explicate_server.registry.required.gate_verdict import Standing
+from explicate_server.registry.required.recheck import Recheck
 from explicate_server.runtime.batcher import Batcher
 from explicate_server.runtime.model_runtime import Runtime
 
@@ -118,6 +120,8 @@ class ServedModel:
     batcher: Batcher
     sessions: Sessions
     """What it was loaded in, on which devices; `batcher` tells which of them still answer."""
+    recheck: Recheck | None = None
+    """What came of scoring test rows again; None if that was not asked for, or it keeps none."""
     leases: int = 0
     """Requests that it answers now."""
     idle: asyncio.Event = field(default_factory=_set_event, repr=False)
@@ -205,6 +209,9 @@ class VersionRecord:
     code: str = ""
     """The same in one word of the error catalogue, for metrics; empty where nothing is wrong."""
     bundle: VerifiedBundle | None = None
+    required: Standing | None = None
+    """How it meets the standard of this server, as of the last time it was loaded or refused; None if none is required
+    or it was not judged yet."""
     loaded: ServedModel | None = None
     """Who takes its requests; set while it is ready."""
     leaving: "weakref.ref[ServedModel] | None" = None

@@ -13,6 +13,7 @@ from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import table_pb2 as table_messages
 from explicate_bundle.model_inputs import CellValue, ModelInput, TextInput
 from explicate_bundle.objective import Answer
+from explicate_bundle.outcomes.decisions import Decision
 from explicate_server.explain.quality import Faithfulness, Quality
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_work import ExplainAnswer
@@ -231,7 +232,8 @@ def _prediction(
 ) -> inference_messages.Prediction:
     """A prediction from the graph's own answer and its values or probabilities."""
     # The one field of the outcome that the kind of model has.
-    told = _OUTCOMES[served.scales.objective.answer](served.labels, raw, scores)
+    objective = served.scales.objective
+    told = _OUTCOMES[objective.answer](served.labels, raw, scores, objective.rule)
     usage = encoded.usage
     if isinstance(usage, TextUsage):
         told["text_usage"] = _text_usage(usage)
@@ -240,32 +242,40 @@ def _prediction(
     return inference_messages.Prediction(**told, unknown_category_columns=encoded.unknown_category_columns)
 
 
-def _classification(labels: Sequence[str], logits: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
-    best = max(range(len(labels)), key=logits.__getitem__)
+def _classification(
+    labels: Sequence[str], logits: Sequence[float], scores: Sequence[float], rule: Decision | None
+) -> dict[str, Any]:
+    best = max(range(len(labels)), key=logits.__getitem__) if rule is None else int(rule.decide(np.array([scores]))[0])
     return {
         "classification": inference_messages.Classification(
-            predicted_index=best, predicted_label=labels[best], scores=_class_scores(labels, logits, scores)
+            predicted_index=best, predicted_label=labels[best], scores=_class_scores(labels, logits, scores, rule)
         )
     }
 
 
-def _multi_label(labels: Sequence[str], logits: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
+def _multi_label(
+    labels: Sequence[str], logits: Sequence[float], scores: Sequence[float], rule: Decision | None
+) -> dict[str, Any]:
     # A logit of 0 or more is a probability of one half or more, without rounding.
-    predicted = sorted((index for index, logit in enumerate(logits) if logit >= 0), key=lambda index: -logits[index])
+    given = [logit >= 0 for logit in logits] if rule is None else rule.decide(np.array([scores]))[0].tolist()
+    predicted = sorted((index for index, flag in enumerate(given) if flag), key=lambda index: -logits[index])
     return {
         "multi_label": inference_messages.MultiLabel(
             predicted_indices=predicted,
             predicted_labels=[labels[index] for index in predicted],
-            scores=_class_scores(labels, logits, scores),
+            scores=_class_scores(labels, logits, scores, rule),
         )
     }
 
 
-def _regression(_labels: Sequence[str], _values: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
+def _regression(
+    _labels: Sequence[str], _values: Sequence[float], scores: Sequence[float], _rule: Decision | None
+) -> dict[str, Any]:
     return {"regression": inference_messages.Regression(value=scores[0])}
 
 
-_OUTCOMES: Mapping[Answer, Callable[[Sequence[str], Sequence[float], Sequence[float]], dict[str, Any]]] = {
+_Outcome = Callable[[Sequence[str], Sequence[float], Sequence[float], Decision | None], dict[str, Any]]
+_OUTCOMES: Mapping[Answer, _Outcome] = {
     "class": _classification,
     "labels": _multi_label,
     "value": _regression,
@@ -273,10 +283,16 @@ _OUTCOMES: Mapping[Answer, Callable[[Sequence[str], Sequence[float], Sequence[fl
 
 
 def _class_scores(
-    labels: Sequence[str], logits: Sequence[float], probabilities: Sequence[float]
+    labels: Sequence[str], logits: Sequence[float], probabilities: Sequence[float], rule: Decision | None
 ) -> list[inference_messages.ClassScore]:
     return [
-        inference_messages.ClassScore(index=index, label=label, probability=probability, logit=logit)
+        inference_messages.ClassScore(
+            index=index,
+            label=label,
+            probability=probability,
+            logit=logit,
+            threshold=None if rule is None else rule.threshold_of(index),
+        )
         for index, (label, logit, probability) in enumerate(zip(labels, logits, probabilities, strict=True))
     ]
 

@@ -19,6 +19,7 @@ from explicate_server.errors import (
     AccessDenied,
     InvalidRequest,
     NotFound,
+    NotServable,
     NotServing,
     Overloaded,
     ServerError,
@@ -64,6 +65,10 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "MASKING_UNSUPPORTED": CatalogueEntry(_C.FAILED_PRECONDITION, "the model cannot do this masking"),
     "LOAD_FAILED": CatalogueEntry(_C.FAILED_PRECONDITION, "the version was refused; what served before still does"),
     "STANDARD_NOT_MET": CatalogueEntry(_C.FAILED_PRECONDITION, "the version does not meet this server's standard"),
+    "OVERRIDE_NOT_AUDITED": CatalogueEntry(
+        _C.FAILED_PRECONDITION, "an override is written to the audit log, which cannot be done"
+    ),
+    "OVERRIDE_NOT_KEPT": CatalogueEntry(_C.FAILED_PRECONDITION, "an override cannot be kept over a restart"),
     "FILES_UNREADABLE": CatalogueEntry(_C.FAILED_PRECONDITION, "the version's files cannot be read now"),
     "NOT_ENOUGH_MEMORY": CatalogueEntry(_C.FAILED_PRECONDITION, "there is too little memory to load the version"),
     "VERSION_IN_USE": CatalogueEntry(_C.FAILED_PRECONDITION, "a labelled version cannot be unloaded"),
@@ -108,6 +113,12 @@ def to_status(error: BaseException, request_id: str) -> status_pb2.Status:
             field = _clip(violation.field, _MAX_PATH_BYTES)  # it may name a column as the caller wrote it
             bad.field_violations.add(field=field, description=_clip(violation.description))
         status.details.add().Pack(bad)
+    elif isinstance(error, NotServable) and error.violations:
+        failed = error_details_pb2.PreconditionFailure()
+        for violation in error.violations[:MOST_VIOLATIONS_TOLD]:
+            subject = _clip(violation.field, _MAX_PATH_BYTES)
+            failed.violations.add(type=error.reason, subject=subject, description=_clip(violation.description))
+        status.details.add().Pack(failed)
     elif isinstance(error, NotFound):
         status.details.add().Pack(
             error_details_pb2.ResourceInfo(

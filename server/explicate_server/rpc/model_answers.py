@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from explicate.v1 import bundle_pb2 as bundle_messages
 from explicate.v1 import model_service_pb2 as model_messages
+from explicate_bundle.standard.gate import Unmet
 from explicate_server.device import Device
 from explicate_server.inference.shadow import Comparison
 from explicate_server.registry.golden_check import Trial
@@ -110,3 +111,27 @@ def runtime_trial(trial: Trial) -> model_messages.RuntimeTrial:
         seconds_per_row=trial.seconds_per_row,
         score_difference=trial.score_difference,
     )
+
+
+def required_standard(record: VersionRecord) -> model_messages.RequiredStandard | None:
+    """How a version meets the standard of this server; None if it was not judged by one."""
+    standing = record.required
+    if standing is None:
+        return None
+    message = model_messages.RequiredStandard(
+        name=standing.name,
+        version=standing.version,
+        sha256=standing.sha256,
+        verdict=standing.verdict,
+        unmet=map(_unmet, standing.unmet),
+    )
+    if (given := standing.override) is not None:
+        message.override.MergeFrom(model_messages.StandardOverride(who=given.who, why=given.why, time=given.time))
+    if record.loaded is not None and (scored := record.loaded.recheck) is not None:
+        message.recheck.MergeFrom(model_messages.StandardRecheck(**vars(scored)))
+    return message
+
+
+def _unmet(one: Unmet) -> model_messages.UnmetRequirement:
+    waiver = None if one.waiver is None else bundle_messages.StandardWaiver(**one.waiver.document())
+    return model_messages.UnmetRequirement(requirement=one.requirement, reason=one.problem, waiver=waiver)

@@ -16,7 +16,7 @@ from explicate.v1.explanation_pb2 import ExplainOptions, Granularity, Masking
 from explicate_bundle.errors import BundleError
 from explicate_bundle.kinds.table_kind import told_by
 from explicate_bundle.manifest import MODEL_NAME
-from explicate_server.call_record import caller_of_call, note_change
+from explicate_server.call_record import AskedOverride, caller_of_call, note_change, note_override
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.explain.methods import AUTO, methods_of
 from explicate_server.inference.shadow import Shadow
@@ -25,19 +25,22 @@ from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import VersionRecord
 from explicate_server.rpc import model_answers
 from explicate_server.rpc.option_messages import default_options, number_of
+from explicate_server.rpc.reception import Reception
 from explicate_server.settings import Settings
 
 _MOST_PER_PAGE = 1000
+_MOST_OF_A_REASON = 500  # characters of why a standard is overridden
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ModelServicer(services.ModelServiceServicer):
     """Reads the registry, and hands its changes over."""
 
-    def __init__(self, registry: ModelRegistry, shadow: Shadow, settings: Settings) -> None:
+    def __init__(self, registry: ModelRegistry, shadow: Shadow, reception: Reception, settings: Settings) -> None:
         self._shadow = shadow
         self._registry = registry
         self._changes = registry.changes
+        self._reception = reception
         self._settings = settings
 
     async def ListModels(self, request: messages.ListModelsRequest, context: _Context) -> messages.ListModelsResponse:
@@ -75,6 +78,7 @@ class ModelServicer(services.ModelServiceServicer):
             labels=model_answers.model_labels(entry),
             traffic=model_answers.traffic(entry.traffic),
             shadow=model_answers.shadow_report(self._shadow.report(model, shadows)),
+            required_standard=model_answers.required_standard(record),
         )
 
     def _default_options(self, record: VersionRecord) -> list[ExplainOptions]:
@@ -108,9 +112,32 @@ class ModelServicer(services.ModelServiceServicer):
         """A version in memory, without a label."""
         version = _version(request.version, "version") if request.HasField("version") else None
         model = _model(request.model)
-        note_change(f"load {model}/{version or 'newest'}")
+        note_change(f"load {model}/{version or 'newest'}{_by_override(request)}")
+        self._note_override(request, version, context)
         entry = await self._registry.refreshed(model)
-        return messages.LoadModelResponse(status=model_answers.model_status(await self._changes.load(entry, version)))
+        record = await self._changes.load(entry, version)
+        return messages.LoadModelResponse(status=model_answers.model_status(record))
+
+    def _note_override(
+        self,
+        request: messages.LoadModelRequest | messages.ActivateVersionRequest,
+        version: int | None,
+        context: _Context,
+    ) -> None:
+        """Write down which override the call asks for, if it does and may."""
+        if not request.HasField("override_standard"):
+            return
+        why = " ".join(request.override_standard.split())
+        problem = ""
+        if not 0 < len(why) <= _MOST_OF_A_REASON:
+            problem = f"has {len(why):,} characters; say in 1 to {_MOST_OF_A_REASON} why it is to serve all the same"
+        if version is None:
+            problem = "is for one version; name it"
+        if not self._settings.require_standard:
+            problem = "is set, and this server requires no standard (--require-standard); leave it out"
+        if problem or version is None:
+            raise InvalidRequest([Violation("override_standard", problem)])
+        note_override(AskedOverride(request.model, version, self._reception.check_override(context), why))
 
     async def UnloadModel(
         self, request: messages.UnloadModelRequest, context: _Context
@@ -129,7 +156,8 @@ class ModelServicer(services.ModelServiceServicer):
         """A label on a version, loaded first."""
         version, label = _version(request.version, "version"), _label_or_live(request)
         model, expected = _model(request.model), _expected(request)
-        note_change(f"{model}@{label} to version {version}")
+        note_change(f"{model}@{label} to version {version}{_by_override(request)}")
+        self._note_override(request, version, context)
         entry = await self._registry.refreshed(model)
         switched = await self._changes.activate(entry, version, label=label, expected=expected)
         return messages.ActivateVersionResponse(
@@ -190,6 +218,10 @@ class ModelServicer(services.ModelServiceServicer):
                 if first or chosen:
                     yield messages.WatchModelsResponse(models=map(model_answers.model_status, chosen), snapshot=first)
                 first = False
+
+
+def _by_override(request: messages.LoadModelRequest | messages.ActivateVersionRequest) -> str:
+    return " by override of the standard" if request.HasField("override_standard") else ""
 
 
 def _page(records: list[VersionRecord], size: int | None, token: str) -> tuple[list[VersionRecord], str | None]:

@@ -81,20 +81,38 @@ def _describe_v1() -> None:
         pool.Add(json_format.Parse(stable, descriptor_pb2.FileDescriptorProto()))
 
 
-def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    """Credentials for the ports; None without ``--tls-cert``. With ``--tls-client-ca`` clients must show theirs.
+class Certificates:
+    """The certificates of the ports, which follow their files."""
 
-    Raises:
-        OSError, ValueError: the files cannot be read, or do not fit together.
-    """
-    if not settings.tls_cert:
-        return None
-    paths = [Path(name) for name in (settings.tls_cert, settings.tls_key, settings.tls_client_ca) if name]
-    configuration = Reloaded(lambda: _read(*paths), paths, what="the TLS certificates")
-    # The fetcher runs at each handshake; giving it the same configuration again costs nothing to speak of.
-    return grpc.dynamic_ssl_server_credentials(
-        configuration.value(), configuration.value, require_client_authentication=bool(settings.tls_client_ca)
-    )
+    def __init__(self, settings: Settings) -> None:
+        """Read them once; ``settings`` name them.
+
+        Raises:
+            OSError, ValueError: the files cannot be read, or do not fit together.
+        """
+        paths = [Path(name) for name in (settings.tls_cert, settings.tls_key, settings.tls_client_ca) if name]
+        self._configuration = Reloaded(lambda: _read(*paths), paths, what="the TLS certificates")
+        self._ask_clients = bool(settings.tls_client_ca)
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Credentials of one port: each port must be told of new certificates by itself."""
+        told = self._configuration.value()
+
+        def changed() -> grpc.ServerCertificateConfiguration | None:
+            """What gRPC asks at each handshake; None keeps what it has.
+
+            A configuration makes gRPC free what another handshake may be about to use, and the process ends or hangs
+            (https://github.com/grpc/grpc/issues/36693). So one is told only where it is a new one.
+            """
+            nonlocal told
+            before, told = told, self._configuration.value()
+            return None if told is before else told
+
+        return grpc.dynamic_ssl_server_credentials(
+            told,
+            changed,  # type: ignore[arg-type]  # None is documented
+            require_client_authentication=self._ask_clients,
+        )
 
 
 def _read(cert: Path, key: Path, client_ca: Path | None = None) -> grpc.ServerCertificateConfiguration:
@@ -171,14 +189,14 @@ class Ports:
             PortError: an address cannot be bound, or the certificates cannot be used.
         """
         try:
-            credentials = server_credentials(self._settings)
+            certificates = Certificates(self._settings) if self._settings.tls_cert else None
         except (OSError, ValueError) as error:
             raise PortError(f"TLS cannot be set up: {error}") from None
         shared = self._settings.processes > 1
-        self.address = _bind(self._server, self._settings.listen, "--listen", credentials, shared=shared)
+        self.address = _bind(self._server, self._settings.listen, "--listen", certificates, shared=shared)
         if self._admin_server is not None:
             wanted = self._settings.admin_listen
-            self.admin_address = _bind(self._admin_server, wanted, "--admin-listen", credentials, shared=shared)
+            self.admin_address = _bind(self._admin_server, wanted, "--admin-listen", certificates, shared=shared)
             await self._admin_server.start()
         await self._server.start()
         warning = "" if shared else exposure(self._settings)  # of several processes the one that started them says it
@@ -205,16 +223,14 @@ def _add_services(server: Any, services: Services, *, own: list[str]) -> None:
     add_reflection(server, [*own, HEALTH, protocol.SERVICE])
 
 
-def _bind(
-    server: grpc.aio.Server, text: str, flag: str, credentials: grpc.ServerCredentials | None, *, shared: bool
-) -> Address:
+def _bind(server: grpc.aio.Server, text: str, flag: str, certificates: Certificates | None, *, shared: bool) -> Address:
     """Listen on an address; returns it with its port. One that is ``shared`` was claimed for all of its processes."""
     address = parse_address(text)
     try:
         with nullcontext() if shared else address.claimed():
-            if credentials is None:
+            if certificates is None:
                 return address.at(int(server.add_insecure_port(str(address))))
-            return address.at(int(server.add_secure_port(str(address), credentials)))
+            return address.at(int(server.add_secure_port(str(address), certificates.credentials())))
     except (AddressInUseError, RuntimeError) as error:
         raise PortError(f"cannot listen on {address}: {error}. Try another {flag}") from None
 

@@ -85,6 +85,14 @@ class Reception:
         if method in EXPLAINING:
             self._explanations.check(caller_of_call())
 
+    def check_override(self, context: Context) -> str:
+        """Check that a call may override the standard; returns the name of its token.
+
+        Raises:
+            AccessDenied: it may not.
+        """
+        return self._access.check_override(authorizations(context.invocation_metadata() or ()))
+
     async def receive(self, record: CallRecord, context: Context) -> bytes:
         """The bytes of the request of a call that has one.
 

@@ -36,7 +36,7 @@ def packed_response(served: ServedModel, answer: PackedAnswer) -> bytes:
     """The answer to a Predict of a table."""
     rest = inference_messages.PredictResponse(
         model=model_version(served),
-        packed=_packed_predictions(served, answer.unknown_category_columns),
+        packed=_packed_predictions(served, answer.answers, answer.unknown_category_columns),
         timing=timing_message(answer.timings),
     )
     scores = served.scales.scores(answer.answers)
@@ -47,7 +47,7 @@ def explain_table_response(served: ServedModel, answer: TableAnswer) -> bytes:
     """The answer to an ExplainTable."""
     rest = inference_messages.ExplainTableResponse(
         model=model_version(served),
-        predictions=_packed_predictions(served, answer.unknown_category_columns),
+        predictions=_packed_predictions(served, answer.predictions, answer.unknown_category_columns),
         explanation=_explanation(served, answer),
         timing=timing_message(answer.timings, solver_s=answer.timings.solver_s),
     )
@@ -63,10 +63,18 @@ def explain_table_response(served: ServedModel, answer: TableAnswer) -> bytes:
     )
 
 
-def _packed_predictions(served: ServedModel, unknown: Sequence[str]) -> inference_messages.PackedPredictions:
+def _packed_predictions(
+    served: ServedModel, answers: NDArray[np.float64], unknown: Sequence[str]
+) -> inference_messages.PackedPredictions:
     """Without the scores."""
     labels = served.bundle.manifest.class_labels
-    return inference_messages.PackedPredictions(class_labels=labels, unknown_category_columns=unknown)
+    message = inference_messages.PackedPredictions(class_labels=labels, unknown_category_columns=unknown)
+    rule = served.scales.objective.rule
+    if rule is not None and rule.several:
+        message.thresholds.extend(rule.thresholds.tolist())
+    elif rule is not None:
+        message.predicted_indices.extend(served.scales.objective.leading(answers).tolist())
+    return message
 
 
 def _explanation(served: ServedModel, answer: TableAnswer) -> explanation_messages.PackedExplanation:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from explicate_server.address import parse_address
 from explicate_server.errors import AccessDenied
-from explicate_server.security.tokens import ADMIN, OPEN, Need, Token, find_token, need
+from explicate_server.security.tokens import ADMIN, OPEN, OVERRIDE, Need, Token, find_token, need
 from explicate_server.settings import Settings
 
 
@@ -70,6 +70,17 @@ class Access:
         if self._tokens is None or needed == OPEN:
             return ""
         return self._authorised(needed, authorizations, self._tokens()).name
+
+    def check_override(self, authorizations: Sequence[str]) -> str:
+        """Let a call override the standard; returns the name of its token.
+
+        Raises:
+            AccessDenied: it has no token with that right, or this server has no tokens, so that nobody could be named.
+        """
+        if self._tokens is None:
+            problem = "an override needs a token with the right override-standard, and this server has none (--tokens)"
+            raise AccessDenied("RIGHT_MISSING", problem)
+        return self._authorised(OVERRIDE, authorizations, self._tokens()).name
 
     def _authorised(self, needed: Need, authorizations: Sequence[str], tokens: Sequence[Token]) -> Token:
         if len(authorizations) != 1 or not authorizations[0].lower().startswith(_SCHEME):

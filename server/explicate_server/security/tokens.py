@@ -128,6 +128,8 @@ class Right(Enum):
     PREDICT = "predict"
     EXPLAIN = "explain"
     ADMIN = "admin"
+    OVERRIDE_STANDARD = "override-standard"
+    """Lets a version serve that does not meet the standard of the server; the call itself asks for ADMIN besides."""
 
 
 Need = frozenset[Right]
@@ -138,6 +140,7 @@ ANY_TOKEN: Need = frozenset(Right)
 _PREDICT: Need = frozenset({Right.PREDICT})
 _EXPLAIN: Need = frozenset({Right.EXPLAIN})
 ADMIN: Need = frozenset({Right.ADMIN})
+OVERRIDE: Need = frozenset({Right.OVERRIDE_STANDARD})
 
 _INFERENCE = "explicate.v1.InferenceService"
 _MODELS = "explicate.v1.ModelService"

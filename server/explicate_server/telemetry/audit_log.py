@@ -1,5 +1,7 @@
 """The audit log: one line of JSON for each explanation that was answered, enough to ask for it again.
 
+So has each override of the standard that the server requires: who let which version serve, why, and what was not met.
+
 A line is in the file before the answer leaves, but for a disk that takes longer than a second: then the answer leaves,
 and its line is written after it. A line that the file cannot take is lost, and so is one for which no more can wait:
 the loss is counted, and the log says when it began and when it was over. None is lost in another way but with the
@@ -80,20 +82,24 @@ class AuditLog:
         """Write the line of the explanation of a table."""
         await self._append_made(partial(table_audit_entry, told, with_input=self._with_inputs))
 
-    async def write(self, entry: Mapping[str, Any]) -> None:
-        """Append a line; returns once it is in the file, is lost, or the disk takes too long. Never raises."""
-        await self._append_made(lambda: entry)
+    async def write(self, entry: Mapping[str, Any]) -> bool:
+        """Append a line; returns once it is in the file, is lost, or the disk takes too long, and whether it is there.
 
-    async def _append_made(self, made: Callable[[], Mapping[str, Any]]) -> None:
+        Never raises.
+        """
+        return await self._append_made(lambda: entry)
+
+    async def _append_made(self, made: Callable[[], Mapping[str, Any]]) -> bool:
         """The same with the entry made by the writer's thread: an image of 8 MiB as JSON takes 40 ms."""
         with self._counting:
             full = self._waiting >= _MOST_WAITING
             self._waiting += not full
         if full:
             self._lose(1, f"{_MOST_WAITING} lines wait for the disk")
-            return
-        written = self._writer.submit(self._append, made)
-        await asyncio.wait({asyncio.wrap_future(written)}, timeout=_PATIENCE_S)
+            return False
+        written = asyncio.wrap_future(self._writer.submit(self._append, made))
+        await asyncio.wait({written}, timeout=_PATIENCE_S)
+        return written.done() and written.result()
 
     def close(self, patience_s: float = _PATIENCE_AT_END_S) -> None:
         """Write what waits and close the file. Blocks, for a disk that hangs not longer than ``patience_s``."""
@@ -107,7 +113,7 @@ class AuditLog:
 
     # The writer's own thread from here on.
 
-    def _append(self, made: Callable[[], Mapping[str, Any]]) -> None:
+    def _append(self, made: Callable[[], Mapping[str, Any]]) -> bool:
         try:
             self._reopen_if_renamed()
             line = json.dumps(made(), ensure_ascii=True).encode("ascii")
@@ -115,7 +121,7 @@ class AuditLog:
                 self._write_whole(line)
         except OSError as error:
             self._lose(1, error.strerror or str(error))
-            return
+            return False
         finally:
             with self._counting:
                 self._waiting -= 1
@@ -123,6 +129,7 @@ class AuditLog:
         if self._failing:
             self._failing = False
             _log.warning("the audit log %s is written again; %d lines were lost so far", self._path, self.lost)
+        return True
 
     def _write_whole(self, line: bytes) -> None:
         # After a line that was cut off a new one begins, so that only the torn one cannot be read.

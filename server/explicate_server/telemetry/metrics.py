@@ -171,6 +171,28 @@ def state_metrics(records: Callable[[], Iterable[VersionRecord]]) -> Iterator[Me
     yield states
 
 
+# What a standard may say of a version; a bundle's manifest may say anything.
+_VERDICTS = ("met", "not met", "cannot tell", "waived", "overridden", "returned")
+
+
+def standard_metrics(records: Callable[[], Iterable[VersionRecord]]) -> Iterator[Metric]:
+    """What the standards of publisher and server say of each version whose manifest is known."""
+    verdicts = GaugeMetricFamily(
+        "explicate_model_standard",
+        "1 for what a standard says of each version: that of its export, and that which this server requires.",
+        labels=["model", "version", "by", "verdict"],
+    )
+    for record in records():
+        place, manifest = record.location, record.bundle.manifest if record.bundle else None
+        told = {"export": manifest.standard.verdict or "none"} if manifest else {}
+        if record.required is not None:
+            told["server"] = record.required.verdict
+        for by, verdict in told.items():
+            known = verdict.replace(" ", "_") if verdict in (*_VERDICTS, "none") else UNKNOWN
+            verdicts.add_metric([place.model, str(place.version), by, known], 1)
+    yield verdicts
+
+
 def device_metrics(nvml: Nvml | None) -> Iterator[Metric]:
     """Memory and load of each device, as its driver tells them; nothing without a driver, or of a lost device."""
     labels = ["device", "product"]

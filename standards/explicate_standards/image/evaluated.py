@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from explicate.errors import UsageError
+from explicate_bundle.images import decode, picture_figures
 from explicate_bundle.model_inputs import ImageInput, ModelInput
 from explicate_standards.evaluated_kind import EvaluatedKind
 from explicate_standards.evaluated_model import EvaluatedModel
+from explicate_standards.held_out_rows import LabelledInput
 from explicate_standards.subject import Subject
 
 NOISE = 0.02  # standard deviation, of the range of a pixel
@@ -36,6 +38,11 @@ class ImageKind(EvaluatedKind):
         if not file.is_file():
             raise UsageError(f"its image {name!r} is not there")
         return ImageInput(file.read_bytes())
+
+    def fields(self, row: LabelledInput) -> Mapping[str, Any]:
+        """How large, bright and sharp it is."""
+        assert isinstance(row.value, ImageInput)
+        return picture_figures(decode(row.value.content))
 
     def base(self, subject: Subject) -> Subject:
         """What the model reads of the image, as a file of its own, cut into a grid."""

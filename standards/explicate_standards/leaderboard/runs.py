@@ -95,7 +95,7 @@ def read_run(directory: Path) -> Run:
         UsageError: it is not one of a finished run; it names the file.
     """
     record = _record(directory / "run.json")
-    objective = OBJECTIVES[record.objective]
+    objective = OBJECTIVES[record.objective].deciding(record.decision, record.labels)
     labels = tuple(record.labels) or (record.target_name,)
     rows = _rows(directory / HELD_OUT_NAME, objective, labels)
     outputs = np.array([outputs for _, outputs, _ in rows], dtype=np.float64)

@@ -4,7 +4,7 @@ The definitions are those of Hardt, Price and Srebro (NeurIPS 2016) and Dwork et
 The largest gap over small groups is large by chance, so groups with too few rows are left out, and told.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -21,7 +21,7 @@ Gap = Callable[[NDArray[np.bool_], NDArray[np.bool_], Groups, Counts], Floats]
 
 def _rates(answered: NDArray[np.bool_], of: NDArray[np.bool_], groups: Groups, counts: Counts) -> Floats:
     """How often the class is answered to some of the rows of each group, float64[draws, groups]; NaN without any."""
-    rows = (groups & of).astype(np.float32).T
+    rows = (groups & of).astype(counts.dtype).T
     with np.errstate(invalid="ignore"):
         return (counts @ (rows * answered[:, np.newaxis])).astype(np.float64) / (counts @ rows)
 
@@ -60,15 +60,26 @@ def selection_ratio(answered: NDArray[np.bool_], true: NDArray[np.bool_], groups
         return np.asarray(rates.min(axis=1) / rates.max(axis=1))
 
 
+SELECTION_RATIO = "selection_ratio"
 GAPS: Mapping[str, Gap] = MappingProxyType(
     {
         "demographic_parity_gap": demographic_parity_gap,
         "equalised_odds_gap": equalised_odds_gap,
         "equal_opportunity_gap": equal_opportunity_gap,
-        "selection_ratio": selection_ratio,
+        SELECTION_RATIO: selection_ratio,
     }
 )
 """By name, as standards have it."""
+
+RATES_OF: Mapping[str, Callable[[NDArray[np.bool_]], Sequence[NDArray[np.bool_]]]] = MappingProxyType(
+    {
+        "demographic_parity_gap": lambda true: (np.ones_like(true),),
+        "equalised_odds_gap": lambda true: (true, ~true),
+        "equal_opportunity_gap": lambda true: (true,),
+        SELECTION_RATIO: lambda true: (np.ones_like(true),),
+    }
+)
+"""The rows among which each asks how often the class is answered, from those of which the class is right."""
 
 
 def answers_of(outcomes: Outcomes, label: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -12,9 +12,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.outcomes.calibration import brier_scores, calibration_errors
 from explicate_bundle.outcomes.resampling import (
     Counts,
     area_under_roc,
+    as_they_are,
     average_precision,
     mean,
     mean_of_defined,
@@ -25,7 +27,6 @@ from explicate_standards.outcomes.outcomes import Floats, Outcomes
 Samples = Callable[[Outcomes, Counts, int | None], Floats]
 """A metric on draws of the rows, float64[draws]; NaN where it is undefined. The last is a class by its index."""
 
-_CALIBRATION_BINS = 15
 _LEAST_PROBABILITY = 1e-300
 
 
@@ -41,6 +42,7 @@ class Measure:
         samples: see `Samples`.
         of_class: whether it is of one class, which a standard then names.
         right: which rows it is the share of, where it is a share of rows.
+        among: of a class, which rows it is the share of and among which, where it is a share of some of the rows.
     """
 
     id: str
@@ -50,18 +52,19 @@ class Measure:
     better: Literal["higher", "lower"] = "higher"
     of_class: bool = False
     right: Callable[[Outcomes], NDArray[np.bool_]] | None = None
+    among: Callable[[Outcomes, int], tuple[NDArray[np.bool_], NDArray[np.bool_]]] | None = None
 
     def value(self, outcomes: Outcomes, label: int | None = None) -> float:
         """The metric on the rows as they are; NaN where it is undefined."""
-        return float(self.samples(outcomes, np.ones((1, len(outcomes)), np.float32), label)[0])
+        return float(self.samples(outcomes, as_they_are(len(outcomes)), label)[0])
 
 
 def _accuracy(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
     return mean(outcomes.right, counts)
 
 
-def _decisions(outcomes: Outcomes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """What is answered and what is right, bool[rows, outputs] each."""
+def decisions(outcomes: Outcomes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What is answered and what is right of each class or label, bool[rows, outputs] each."""
     if outcomes.objective.answer == "labels":
         return outcomes.decided, outcomes.targets
     classes = np.arange(len(outcomes.labels))
@@ -69,18 +72,35 @@ def _decisions(outcomes: Outcomes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]
 
 
 def _of_decisions(which: int) -> Samples:
-    """Precision (0), recall (1) or F1 (2): of one class, or the mean over all classes."""
+    """Precision (0), recall (1) or F1 (2): of one class, or the mean over the classes that occur, as in scikit-learn.
+
+    A class that is neither right nor answered in any row, as in a slice that lacks it, has no part in the mean.
+    """
 
     def samples(outcomes: Outcomes, counts: Counts, label: int | None) -> Floats:
-        answered, true = _decisions(outcomes)
+        answered, true = decisions(outcomes)
         chosen = slice(None) if label is None else [label]
-        return np.asarray(scores_of_decisions(answered[:, chosen], true[:, chosen], counts)[which].mean(axis=1))
+        scores = scores_of_decisions(answered[:, chosen], true[:, chosen], counts)[which]
+        if label is not None or outcomes.objective.answer == "labels":
+            return np.asarray(scores.mean(axis=1))
+        occurs = counts @ (answered | true).astype(counts.dtype) > 0
+        return np.asarray((scores * occurs).sum(axis=1) / occurs.sum(axis=1))
 
     return samples
 
 
+def _answered(outcomes: Outcomes, label: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    answered, true = decisions(outcomes)
+    return true[:, label], answered[:, label]
+
+
+def _there(outcomes: Outcomes, label: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    answered, true = decisions(outcomes)
+    return answered[:, label], true[:, label]
+
+
 def _f1_micro(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
-    answered, true = _decisions(outcomes)
+    answered, true = decisions(outcomes)
     hits, said, there = (mean(flags.sum(axis=1), counts) for flags in (answered & true, answered, true))
     with np.errstate(invalid="ignore"):
         return np.nan_to_num(2 * hits / (said + there))
@@ -88,7 +108,7 @@ def _f1_micro(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
 
 def _ranked(area: Callable[[Floats, NDArray[np.bool_], Counts], Floats]) -> Samples:
     def samples(outcomes: Outcomes, counts: Counts, label: int | None) -> Floats:
-        _, true = _decisions(outcomes)
+        _, true = decisions(outcomes)
         both_alike = outcomes.objective.answer == "class" and len(outcomes.labels) == 2
         all_of_them = range(1, 2) if both_alike else range(len(outcomes.labels))
         classes = all_of_them if label is None else [label]
@@ -98,12 +118,8 @@ def _ranked(area: Callable[[Floats, NDArray[np.bool_], Counts], Floats]) -> Samp
 
 
 def _brier(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
-    """Mean of Σ (p − y)² over classes, halved for two of them: then it is (p − y)² (Brier 1950; Murphy 1973)."""
-    _, true = _decisions(outcomes)
-    errors = np.square(outcomes.scores - true)
-    if outcomes.objective.answer == "labels":
-        return mean(errors.mean(axis=1), counts)
-    return mean(errors.sum(axis=1) / (2 if len(outcomes.labels) == 2 else 1), counts)
+    _, true = decisions(outcomes)
+    return mean(brier_scores(outcomes.scores, true, several=outcomes.objective.answer == "labels"), counts)
 
 
 def _log_loss(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
@@ -112,23 +128,11 @@ def _log_loss(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
 
 
 def _calibration_error(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
-    """Expected calibration error in 15 bins of equal mass, less what a perfectly calibrated model shows of it.
-
-    Σ_b (n_b / n) |accuracy_b − confidence_b| (Naeini, Cooper, Hauskrecht 2015, with the bins of Nguyen and O'Connor
-    2015). Of a perfect model a bin's gap is about normal with the variance Σ p(1 − p) / n_b², so that its mean size is
-    √(2/π) of the deviation (Bröcker and Smith 2007 show how large that is). Drawing rows anew adds as much variance
-    again, so that of a draw twice of it is expected. The difference may be below 0.
-    """
-    confidence = outcomes.scores.max(axis=1)
-    order = np.argsort(confidence, kind="stable")
-    places = np.empty(len(order), np.intp)
-    places[order] = np.arange(len(order)) * _CALIBRATION_BINS // max(1, len(order))
-    in_bin = (places[:, np.newaxis] == np.arange(_CALIBRATION_BINS)).astype(np.float32)
-    gaps = np.abs(counts @ (in_bin * (outcomes.right - confidence)[:, np.newaxis]).astype(np.float32))
-    spread = counts @ (in_bin * (confidence * (1 - confidence))[:, np.newaxis]).astype(np.float32)
-    drawn_anew = 1 + (counts != 1).any(axis=1, keepdims=True)
-    expected = np.sqrt(2 / np.pi * drawn_anew * np.maximum(spread, 0))
-    return np.asarray((gaps - expected).sum(axis=1, dtype=np.float64) / len(outcomes))
+    """Of the most probable class, whatever is answered; of all labels together."""
+    if outcomes.objective.answer == "labels":
+        return calibration_errors(outcomes.scores, outcomes.targets, counts)
+    right = outcomes.scores.argmax(axis=1) == outcomes.targets
+    return calibration_errors(outcomes.scores.max(axis=1), right, counts)
 
 
 def _error(outcomes: Outcomes) -> Floats:
@@ -164,8 +168,10 @@ _ALL = (
     Measure(id="recall_macro", title="recall, macro", answers=_DECIDED, samples=_of_decisions(1)),
     Measure(id="f1_macro", title="F1, macro", answers=_DECIDED, samples=_of_decisions(2)),
     Measure(id="f1_micro", title="F1, micro", answers=("labels",), samples=_f1_micro),
-    Measure(id="precision", title="precision", answers=_DECIDED, samples=_of_decisions(0), of_class=True),
-    Measure(id="recall", title="recall", answers=_DECIDED, samples=_of_decisions(1), of_class=True),
+    Measure(
+        id="precision", title="precision", answers=_DECIDED, samples=_of_decisions(0), of_class=True, among=_answered
+    ),
+    Measure(id="recall", title="recall", answers=_DECIDED, samples=_of_decisions(1), of_class=True, among=_there),
     Measure(id="f1", title="F1", answers=_DECIDED, samples=_of_decisions(2), of_class=True),
     Measure(id="auroc", title="AUROC", answers=_DECIDED, samples=_ranked(area_under_roc)),
     Measure(id="average_precision", title="average precision", answers=_DECIDED, samples=_ranked(average_precision)),
@@ -174,7 +180,7 @@ _ALL = (
     Measure(
         id="calibration_error",
         title="calibration error",
-        answers=("class",),
+        answers=_DECIDED,
         samples=_calibration_error,
         better="lower",
     ),

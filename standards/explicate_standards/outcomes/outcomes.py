@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any  # targets of any number type
 
 import numpy as np
@@ -11,11 +12,16 @@ from numpy.typing import NDArray
 from explicate.errors import UsageError
 from explicate_bundle.model_inputs import ModelInput
 from explicate_bundle.objective import Objective
+from explicate_bundle.standard.kept_rows import KeptRows, packed_bytes, write_kept_rows
+from explicate_bundle.writing import STANDARD_ROWS_NAME, sha256_of
 from explicate_standards.evaluated_model import EvaluatedModel
-from explicate_standards.held_out_rows import HeldOutRows, LabelledInput
+from explicate_standards.held_out_rows import HeldOutRows, LabelledInput, read_rows
 
 Floats = NDArray[np.float64]
-_CHUNK = 256  # inputs that are model rows at once: an image takes 150 kB
+DEFAULT_KEPT_ROWS = 200
+_MOST_KEPT_BYTES = 8 << 20
+_KEPT_SEED = 1  # other rows than those that are evaluated: `read_rows` draws the same ones for a seed
+CHUNK = 256  # inputs that are model rows at once: an image takes 150 kB
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +35,7 @@ class Outcomes:
         outputs: the graph's answers, float64[rows, outputs].
         targets: what is right: classes intp[rows], labels bool[rows, labels], or values float64[rows].
         digest: of what answered; empty of what is not a bundle.
+        precision: of a variant that is held to another precision of its bundle; else empty.
     """
 
     name: str
@@ -37,6 +44,7 @@ class Outcomes:
     outputs: Floats
     targets: NDArray[Any]
     digest: str = ""
+    precision: str = ""
 
     def __len__(self) -> int:
         return len(self.outputs)
@@ -75,27 +83,26 @@ def labelled(rows: HeldOutRows) -> list[LabelledInput]:
     return found
 
 
+def outcomes_of(model: EvaluatedModel, rows: Sequence[LabelledInput], outputs: Floats) -> Outcomes:
+    """What a model answered to labelled rows, `outputs` float64[rows, outputs]."""
+    targets = targets_of(model.kind.predicts, model.labels, [row.label for row in rows])
+    return Outcomes(model.name, model.kind.predicts, model.labels, outputs, targets, model.content_sha256)
+
+
 def answered(model: EvaluatedModel, rows: Sequence[LabelledInput]) -> Outcomes:
     """What a model answers to labelled rows.
 
     Raises:
         NotFinite: it answers with what is not a number.
     """
-    return Outcomes(
-        model.name,
-        model.kind.predicts,
-        model.labels,
-        outputs_of(model, [row.value for row in rows]),
-        targets_of(model.kind.predicts, model.labels, [row.label for row in rows]),
-        model.content_sha256,
-    )
+    return outcomes_of(model, rows, outputs_of(model, [row.value for row in rows]))
 
 
 def outputs_of(model: EvaluatedModel, values: Sequence[ModelInput]) -> Floats:
     """The graph's answers to inputs, float64[inputs, outputs]."""
     parts = [
-        model.answers([model.modality.encode(value).row for value in values[first : first + _CHUNK]])
-        for first in range(0, len(values), _CHUNK)
+        model.answers([model.modality.encode(value).row for value in values[first : first + CHUNK]])
+        for first in range(0, len(values), CHUNK)
     ]
     return np.concatenate(parts) if parts else np.zeros((0, model.scales.outputs))
 
@@ -107,7 +114,8 @@ def always_the_same(outcomes: Outcomes) -> Outcomes:
     """
     answer = {"class": _shares_of_classes, "labels": _shares_of_labels, "value": _median}[outcomes.objective.answer]
     outputs = np.tile(answer(outcomes), (len(outcomes), 1))
-    return replace(outcomes, name="always the same answer", outputs=outputs, digest="")
+    objective = outcomes.objective.plain  # whose own most probable answer it is
+    return replace(outcomes, name="always the same answer", objective=objective, outputs=outputs, digest="")
 
 
 def _shares_of_classes(outcomes: Outcomes) -> Floats:
@@ -136,3 +144,23 @@ def targets_of(objective: Objective, labels: Sequence[str], given: Sequence[Any]
             return targets
         case "value":
             return np.array(given, dtype=np.float64)
+
+
+def keep_rows(model: EvaluatedModel, path: Path, count: int) -> str:
+    """Write at most `count` rows of a file, drawn at random, with the answers into the folder of a staged model.
+
+    A server scores them again when it loads the bundle, see `kept_rows`. The answers are model.onnx's own, as golden
+    ones are. Fewer rows are kept where they would take more than 8 MiB. Returns the file's SHA-256; empty if there is
+    nothing to keep.
+    """
+    drawn = read_rows(path, model, count=count, seed=_KEPT_SEED).inputs if count else ()
+    folder, manifest = model.bundle.folder, model.bundle.manifest
+    rows = [row for row in drawn if row.label is not None]
+    while rows and packed_bytes([row.value for row in rows], manifest) > _MOST_KEPT_BYTES:
+        rows = rows[: len(rows) // 2]
+    if not rows:
+        return ""
+    outcomes = answered(model.with_graph(model.bundle.model_path), rows)
+    inputs = tuple(row.value for row in rows)
+    write_kept_rows(folder, KeptRows(inputs, outcomes.outputs.astype(np.float32), outcomes.targets), manifest)
+    return sha256_of(folder / STANDARD_ROWS_NAME)

@@ -5,7 +5,8 @@ gives one or several inputs for one, of which a row has the share that is answer
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import cast
 
@@ -15,7 +16,7 @@ from explicate.errors import UsageError
 from explicate_bundle.model_inputs import ModelInput
 from explicate_standards.evaluated_model import EvaluatedModel
 from explicate_standards.held_out_rows import LabelledInput
-from explicate_standards.outcomes.outcomes import Floats, Outcomes, outputs_of
+from explicate_standards.outcomes.outcomes import CHUNK, Floats, Outcomes, outputs_of
 
 WORST = "worst"
 """The disturbance that costs most, of all that a kind has."""
@@ -36,18 +37,45 @@ def right_when_disturbed(model: EvaluatedModel, outcomes: Outcomes, rows: Sequen
     Raises:
         UsageError: there is no such disturbance of what the model reads, or it predicts a number.
     """
+    outputs = [outputs_of(model, part()) for part in disturbed(model, rows, name).parts]
+    return right_shares(outcomes, np.concatenate(outputs))
+
+
+@dataclass(frozen=True)
+class Disturbed:
+    """Disturbed inputs, row after row, as many of each: `parts` make some of the `inputs` when they are asked for."""
+
+    parts: Sequence[Callable[[], Sequence[ModelInput]]]
+    inputs: int
+
+
+def disturbed(model: EvaluatedModel, rows: Sequence[LabelledInput], name: str) -> Disturbed:
+    """The rows' inputs, disturbed in some way.
+
+    Raises:
+        UsageError: there is no such disturbance of what the model reads, or it predicts a number.
+    """
     known = disturbances_of(model)
     if name not in known:
         raise UsageError(f"there is no robustness.{name} of {model.kind.reads.plural}; there are {', '.join(known)}")
-    if outcomes.objective.decisions is None:
+    if model.kind.predicts.decisions is None:
         raise UsageError("robustness is of models that decide, and this one predicts a number")
     disturb = known[name]
-    inputs = [disturb(model, row.value, _generator(row)) for row in rows]
-    outputs = outputs_of(model, [value for of_row in inputs for value in of_row])
-    counts = [len(of_row) for of_row in inputs]
-    places = np.repeat(np.arange(len(rows)), counts)
-    disturbed = replace(outcomes, outputs=outputs, targets=outcomes.targets[places])
-    return np.bincount(places, weights=disturbed.right, minlength=len(rows)) / counts
+    of_a_row = len(disturb(model, rows[0].value, _generator(rows[0])))
+    at_once = max(1, CHUNK // of_a_row)
+
+    def part(first: int) -> list[ModelInput]:
+        chunk = rows[first : first + at_once]
+        return [value for row in chunk for value in disturb(model, row.value, _generator(row))]
+
+    return Disturbed([partial(part, first) for first in range(0, len(rows), at_once)], of_a_row * len(rows))
+
+
+def right_shares(outcomes: Outcomes, outputs: Floats) -> Floats:
+    """The share of a row's disturbed inputs that are answered rightly, float64[rows], of float64[inputs, outputs]."""
+    of_a_row = len(outputs) // len(outcomes)
+    targets = np.repeat(outcomes.targets, of_a_row, axis=0)
+    return np.asarray(replace(outcomes, outputs=outputs, targets=targets).right.reshape(-1, of_a_row).mean(axis=1))
 
 
 def _generator(row: LabelledInput) -> np.random.Generator:

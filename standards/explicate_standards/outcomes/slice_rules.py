@@ -1,31 +1,28 @@
 """Slices of the test rows, such as `words < 12`: declared by a standard, parsed, and never run as a program.
 
-A slice is a condition in the language of `explicate score --explain-if` on what a row has: `words` and `characters` of
-texts, the columns of a table, every other field of the row's line, and `label`, what is right. Besides,
+A slice is a condition in the language of `explicate score --explain-if` on what a row has: what its kind of input tells
+of it (`words` and `characters` of texts, the columns of a table, `brightness` and the like of pictures), every other
+field of the row's line, and `label`, what is right. Besides,
 `any_word(not, never, n't)` is true of texts with one of the words, and `column:race` is a slice for each value that the
 column has.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any  # JSON values
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
-from explicate.scoring.conditions.grammar import condition_of
-from explicate_bundle.model_inputs import TabularInput, TextInput
+from explicate.scoring.conditions.row_rules import rows_of
 from explicate_standards.evaluated_model import EvaluatedModel
-from explicate_standards.held_out_rows import LabelledInput
+from explicate_standards.held_out_rows import LabelledInput, kind_of
 
 Masks = Mapping[str, NDArray[np.bool_]]
 """Which rows a slice has, bool[rows], by its name."""
 
 _COLUMN = "column:"
-_ANY_WORD = re.compile(r"\bany_word\s*\(([^()]*)\)")
 _NOT_OF_A_ROW = frozenset({"row", "outputs", "rationale", "rationale_pair", "label", "labels", "value"})
 _MOST_VALUES = 50
 
@@ -48,27 +45,14 @@ def masks(rules: Sequence[SliceRule], rows: Sequence[LabelledInput], model: Eval
     found: dict[str, NDArray[np.bool_]] = {}
     for rule in rules:
         try:
-            found.update(_of_values(rule, known) if rule.rule.startswith(_COLUMN) else {rule.name: _of(rule, known)})
+            found.update(
+                _of_values(rule, known)
+                if rule.rule.startswith(_COLUMN)
+                else {rule.name: np.array(rows_of(rule.rule, known), dtype=np.bool_)}
+            )
         except UsageError as error:
             raise UsageError(f"[slices] {rule.name}: {error}") from None
     return found
-
-
-def _of(rule: SliceRule, known: Mapping[str, Sequence[Any]]) -> NDArray[np.bool_]:
-    columns = dict(known)
-
-    def named(match: re.Match[str]) -> str:
-        words = [word.strip().strip("\"'").casefold() for word in match[1].split(",")]
-        if not all(words):
-            raise UsageError(f"{match[0]!r} lacks a word: write any_word(not, never)")
-        name = f"any_word {len(columns)}"
-        columns[name] = _with_a_word(words, known)
-        return f"`{name}`"
-
-    condition = condition_of(_ANY_WORD.sub(named, rule.rule), (), option="the rule")
-    table = pa.RecordBatch.from_pydict({name: _array(values) for name, values in columns.items()})
-    condition.check(table.schema)
-    return np.array(condition(table), dtype=np.bool_)
 
 
 def _of_values(rule: SliceRule, known: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
@@ -98,16 +82,6 @@ def _values(column: str, known: Mapping[str, Sequence[Any]]) -> Masks:
     return {value: np.array([value == one for one in values]) for value in different}
 
 
-def _with_a_word(words: Sequence[str], known: Mapping[str, Sequence[Any]]) -> list[bool]:
-    """Whether a text has one of the words, with no letter or digit beside it; n't is the end of a word, too."""
-    texts = [known[name] for name in ("text", "text_pair") if name in known]
-    if not texts:
-        raise UsageError("any_word is of texts, and these rows have none")
-    one_of = "|".join((r"" if "'" in word[1:] else r"(?<!\w)") + re.escape(word) + r"(?!\w)" for word in words)
-    wanted = re.compile(one_of)
-    return [any(wanted.search(str(text).casefold()) for text in of_row) for of_row in zip(*texts, strict=True)]
-
-
 def _fields(rows: Sequence[LabelledInput], model: EvaluatedModel) -> dict[str, list[Any]]:
     """What conditions may name, by column: the value of each row, None where it has none."""
     found = [dict(_fields_of(row, model)) for row in rows]
@@ -116,13 +90,7 @@ def _fields(rows: Sequence[LabelledInput], model: EvaluatedModel) -> dict[str, l
 
 
 def _fields_of(row: LabelledInput, model: EvaluatedModel) -> Iterator[tuple[str, Any]]:
-    if isinstance(row.value, TextInput):
-        texts = row.value.texts
-        yield "words", sum(len(text.split()) for text in texts)
-        yield "characters", sum(map(len, texts))
-    cells = row.line.get("row")
-    if isinstance(row.value, TabularInput) and isinstance(cells, dict):
-        yield from cells.items()
+    yield from kind_of(model).fields(row).items()
     for name, value in row.line.items():
         if name not in _NOT_OF_A_ROW and isinstance(value, str | int | float | bool):
             yield name, value
@@ -130,11 +98,3 @@ def _fields_of(row: LabelledInput, model: EvaluatedModel) -> Iterator[tuple[str,
         yield "label", model.labels[row.label]
     elif not isinstance(row.label, tuple):
         yield "label", row.label
-
-
-def _array(values: Sequence[Any]) -> pa.Array:
-    """A column as it is compared; one with values of several types as texts."""
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([None if value is None else str(value) for value in values])

@@ -25,10 +25,10 @@ class GroupRates:
 
     name: str
     rows: int
+    counted: bool
     selected: Bounds
     true_positive: Bounds
     false_positive: Bounds
-    counted: bool
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def _rates(masks: Mapping[str, _Flags], answered: _Flags, true: _Flags, evidence
         yield GroupRates(
             name,
             int(rows.sum()),
-            *(_share(answered, rows & of, evidence.confidence) for of in (np.ones_like(rows), true, ~true)),
             bool(rows.sum() >= evidence.minimum_rows),
+            *(_share(answered, rows & of, evidence.confidence) for of in (np.ones_like(rows), true, ~true)),
         )
 
 

@@ -23,6 +23,11 @@ def least_margin(apart: float, rows: int, confidence: float, power: float = POWE
     return float(norm.ppf(confidence) + norm.ppf(power)) * sqrt(apart / rows)
 
 
+def named_margin(apart: float, rows: int, confidence: float) -> float:
+    """The same as a plan names it, to three decimals: rounded up, for a smaller one would have less power."""
+    return ceil(least_margin(apart, rows, confidence) * 1000) / 1000
+
+
 def proven_by_none(cases: int, confidence: float) -> float:
     """The largest share of failures that no failure in so many cases leaves possible: 1 − (1 − c)^(1/n)."""
     return 1.0 - float((1.0 - confidence) ** (1.0 / cases))
@@ -36,7 +41,7 @@ def cases_without_failure(share: float, confidence: float) -> int:
 def plan_lines(rows: int, accuracy: float, confidence: float) -> Iterator[str]:
     """What that many rows can tell of a model that is right in a share of them, for people."""
     half = half_width(accuracy, rows)
-    few, many = (least_margin(apart, rows, confidence) for apart in _APART)
+    few, many = (named_margin(apart, rows, confidence) for apart in _APART)
     yield f"{rows:,} test rows, a model that is right in {accuracy:.0%} of them, confidence {confidence:g}:"
     yield f"  its accuracy is known to ±{half:.3f} (95 %), so a line should lie about that much below what you expect"
     yield (

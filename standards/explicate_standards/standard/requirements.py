@@ -5,16 +5,27 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from explicate.errors import UsageError
-from explicate_bundle.outcomes.resampling import Counts, mean
+from explicate_bundle.outcomes.resampling import Counts, as_they_are, mean
 from explicate_bundle.standard.verdicts import Bounds, Line
-from explicate_standards.outcomes.fairness import GAPS, answers_of
-from explicate_standards.outcomes.measures import MEASURES, Measure
+from explicate_standards.outcomes.fairness import GAPS, RATES_OF, SELECTION_RATIO, Groups, answers_of
+from explicate_standards.outcomes.measures import MEASURES, Measure, decisions
 from explicate_standards.outcomes.outcomes import Floats, Outcomes
 from explicate_standards.outcomes.robustness import WORST
-from explicate_standards.standard.bounds import bootstrapped, clopper_pearson, mcnemar, wilson
-from explicate_standards.standard.requirement import Evidence, Judgement, Requirement
+from explicate_standards.standard.bounds import (
+    Share,
+    bootstrapped,
+    clopper_pearson,
+    largest_difference,
+    mcnemar,
+    not_surer,
+    paired,
+    smallest_ratio,
+    wilson,
+)
+from explicate_standards.standard.requirement import Evidence, Judgement, Requirement, class_index
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,10 @@ class MetricRequirement(Requirement):
                 rule = evidence.rules.get(name.partition(": ")[0], "")
                 yield self._judged(evidence, f"{title} of {name}", bounds, self.line, slice=name, rule=rule)
 
+    def check(self, evidence: Evidence) -> None:
+        """See `Requirement.check`."""
+        _measure(self.metric, self.label, evidence.outcomes)
+
 
 @dataclass(frozen=True)
 class AgainstRequirement(Requirement):
@@ -52,34 +67,39 @@ class AgainstRequirement(Requirement):
     ratio: float
 
     def judge(self, evidence: Evidence) -> Iterator[Judgement]:
-        """By the paired bootstrap: both are measured on the same draws of the rows."""
+        """Paired, for both answer the same rows: shares of rows by score bounds, others by the bootstrap.
+
+        Score bounds keep a width where both are right in the same rows, which a bootstrap does not.
+        """
         measure, label = _measure(self.metric, self.label, evidence.outcomes)
-        other = evidence.others.get(self.against)
-        if other is None:
-            title = f"{_title(measure, self.label)}, by how much better than what is live"
-            yield self._alone(title, Line(0.0 - self.margin, at_least=True))
-            return
+        line = Line(0.0 - self.margin, at_least=True)
+        title = f"{_title(measure, self.label)}, by how much better than {{}}"
+        yield from self._without(evidence, self.against, title, line)
+        for own, other in self._beside(evidence, self.against):
+            bounds = self._bounds(measure, label, own, other, evidence.confidence)
+            share = f"{self.ratio:g} times " if self.ratio != 1 else ""
+            note = f"{measure.value(own, label):.4f} beside {measure.value(other, label):.4f}"
+            if measure.right is not None:
+                note += f", McNemar's exact p {mcnemar(measure.right(own), measure.right(other)):.3g}"
+            own_name = f" in {own.precision}" if own.precision else ""
+            what = f"{_title(measure, self.label)}{own_name}, by how much better than {share}{other.name}"
+            more = {"against": other.name, "against_sha256": other.digest}
+            yield self._judged(evidence, what, bounds, line, note=note, **more)
+
+    def _bounds(self, measure: Measure, label: int | None, own: Outcomes, other: Outcomes, confidence: float) -> Bounds:
+        if measure.right is not None:
+            return paired(measure.right(own), measure.right(other), confidence, ratio=self.ratio)
         sign = 1.0 if measure.better == "higher" else -1.0
 
         def better_by(counts: Counts) -> Floats:
-            own, its = (measure.samples(each, counts, label) for each in (evidence.outcomes, other))
-            return np.asarray(sign * (own - self.ratio * its))
+            ours, its = (measure.samples(each, counts, label) for each in (own, other))
+            return np.asarray(sign * (ours - self.ratio * its))
 
-        bounds = bootstrapped(better_by, len(other), evidence.confidence)
-        share = f"{self.ratio:g} times " if self.ratio != 1 else ""
-        own, its = measure.value(evidence.outcomes, label), measure.value(other, label)
-        note = f"{own:.4f} beside {its:.4f}"
-        if measure.right is not None:
-            note += f", McNemar's exact p {mcnemar(measure.right(evidence.outcomes), measure.right(other)):.3g}"
-        yield self._judged(
-            evidence,
-            f"{_title(measure, self.label)}, by how much better than {share}{other.name}",
-            bounds,
-            Line(0.0 - self.margin, at_least=True),
-            note=note,
-            against=other.name,
-            against_sha256=other.digest,
-        )
+        return bootstrapped(better_by, len(other), confidence, rarest=rarest(measure, own, label))
+
+    def check(self, evidence: Evidence) -> None:
+        """See `Requirement.check`."""
+        _measure(self.metric, self.label, evidence.outcomes)
 
     def needs(self) -> tuple[str, str]:
         """The other model."""
@@ -95,25 +115,25 @@ class FlipsRequirement(Requirement):
 
     def judge(self, evidence: Evidence) -> Iterator[Judgement]:
         """By Wilson's bounds."""
+        line = Line(self.at_most, at_least=False)
+        yield from self._without(evidence, self.against, "rows that {} has right and this model has wrong", line)
+        for own, other in self._beside(evidence, self.against):
+            flips = int((other.right & ~own.right).sum())
+            mended = int((~other.right & own.right).sum())
+            yield self._judged(
+                evidence,
+                f"rows that {other.name} has right and {own.precision or 'this model'} has wrong",
+                wilson(flips, len(other), evidence.confidence),
+                line,
+                note=f"{flips:,} rows; {mended:,} the other way",
+                against=other.name,
+                against_sha256=other.digest,
+            )
+
+    def check(self, evidence: Evidence) -> None:
+        """See `Requirement.check`."""
         if evidence.outcomes.objective.decisions is None:
             raise UsageError(f"requirement {self.id!r}: the model predicts a number, which is not right or wrong")
-        other = evidence.others.get(self.against)
-        if other is None:
-            title = "rows that what is live has right and this model has wrong"
-            yield self._alone(title, Line(self.at_most, at_least=False))
-            return
-        flips = int((other.right & ~evidence.outcomes.right).sum())
-        bounds = wilson(flips, len(other), evidence.confidence)
-        mended = int((~other.right & evidence.outcomes.right).sum())
-        yield self._judged(
-            evidence,
-            f"rows that {other.name} has right and this model has wrong",
-            bounds,
-            Line(self.at_most, at_least=False),
-            note=f"{flips:,} rows; {mended:,} the other way",
-            against=other.name,
-            against_sha256=other.digest,
-        )
 
     def needs(self) -> tuple[str, str]:
         """The other model."""
@@ -189,7 +209,8 @@ class RobustnessRequirement(Requirement):
             shares = np.stack([mean(known[name], counts) for name in names])
             return np.asarray(shares.min(axis=0) - wanted * mean(whole, counts))
 
-        bounds = bootstrapped(above, len(whole), evidence.confidence)
+        rows = len(whole)
+        bounds = not_surer(bootstrapped(above, rows, evidence.confidence, rarest=rows), rows, evidence.confidence)
         each = {name: float(known[name].mean()) for name in names}
         told = ", ".join(f"{name} {share:.4f}" for name, share in sorted(each.items(), key=lambda one: one[1]))
         title = "right when disturbed" if self.disturbance == WORST else f"right with {self.disturbance}"
@@ -213,11 +234,9 @@ class FairnessRequirement(Requirement):
     line: Line
 
     def judge(self, evidence: Evidence) -> Iterator[Judgement]:
-        """By the bootstrap, over the groups that have as many rows as the standard wants."""
+        """By the bounds of each pair of groups, of those that have as many rows as the standard wants."""
         outcomes = evidence.outcomes
-        if outcomes.objective.decisions is None:
-            raise UsageError(f"requirement {self.id!r}: {self.metric} is of classes, and the model predicts a number")
-        label = _index(self.label, outcomes)
+        label = class_index(self.label, outcomes)
         groups = evidence.groups[self.over]
         kept = {name: rows for name, rows in groups.items() if rows.sum() >= evidence.minimum_rows}
         small = [f"{name} ({int(rows.sum())} rows)" for name, rows in groups.items() if name not in kept]
@@ -229,23 +248,58 @@ class FairnessRequirement(Requirement):
             yield replace(self._judged(evidence, title, bounds, self.line), note=note)
             return
         answered, true = answers_of(outcomes, label)
-        bounds = bootstrapped(
-            partial(GAPS[self.metric], answered, true, np.stack(list(kept.values()))),
-            len(outcomes),
-            evidence.confidence,
-        )
+        bounds = _gap_bounds(self.metric, answered, true, np.stack(list(kept.values())), evidence.confidence)
         rates = ", ".join(f"{name} {answered[rows].mean():.3f} of {rows.sum():,}" for name, rows in kept.items())
         yield self._judged(evidence, title, bounds, self.line, note=f"answered: {rates}{without}")
+
+    def check(self, evidence: Evidence) -> None:
+        """See `Requirement.check`."""
+        if evidence.outcomes.objective.decisions is None:
+            raise UsageError(f"requirement {self.id!r}: {self.metric} is of classes, and the model predicts a number")
+        class_index(self.label, evidence.outcomes)
 
     def needs(self) -> tuple[str, str]:
         """The groups."""
         return "groups", self.over
 
 
+def _gap_bounds(
+    metric: str, answered: NDArray[np.bool_], true: NDArray[np.bool_], groups: Groups, confidence: float
+) -> Bounds:
+    rows = int(groups.any(axis=0).sum())
+    value = float(GAPS[metric](answered, true, groups, as_they_are(len(true)))[0])
+    if not np.isfinite(value):  # a group without any row that is, or is not, of the class
+        return Bounds(float("nan"), -np.inf, np.inf, rows)
+    conditions = [
+        [Share(int((answered & group & of).sum()), int((group & of).sum())) for group in groups]
+        for of in RATES_OF[metric](true)
+    ]
+    of_ratio = metric == SELECTION_RATIO
+    ends = smallest_ratio(conditions[0], confidence) if of_ratio else largest_difference(conditions, confidence)
+    return Bounds(value, *ends, rows)
+
+
 def _bounds(measure: Measure, label: int | None, outcomes: Outcomes, confidence: float) -> Bounds:
     if measure.right is not None:
         return wilson(int(measure.right(outcomes).sum()), len(outcomes), confidence)
-    return bootstrapped(partial(_samples, measure, outcomes, label), len(outcomes), confidence)
+    if measure.among is not None and label is not None:
+        right, among = measure.among(outcomes, label)
+        return wilson(int((right & among).sum()), int(among.sum()), confidence)
+    return bootstrapped(
+        partial(_samples, measure, outcomes, label), len(outcomes), confidence, rarest=rarest(measure, outcomes, label)
+    )
+
+
+def rarest(measure: Measure, outcomes: Outcomes, label: int | None) -> int | None:
+    """How many rows of the rarest kind a figure rests on: of a class, or of all others; None for numbers."""
+    if outcomes.objective.answer == "value" or not len(outcomes):
+        return None
+    if measure.right is not None:
+        return len(outcomes)
+    _, true = decisions(outcomes)
+    there = true.sum(axis=0) if label is None else true[:, [label]].sum(axis=0)
+    fewest = np.minimum(there, len(outcomes) - there)
+    return int(fewest[fewest > 0].min(initial=len(outcomes)))
 
 
 def _samples(measure: Measure, outcomes: Outcomes, label: int | None, counts: Counts) -> Floats:
@@ -256,13 +310,7 @@ def _measure(metric: str, label: str | None, outcomes: Outcomes) -> tuple[Measur
     measure, answer = MEASURES[metric], outcomes.objective.answer
     if answer not in measure.answers:
         raise UsageError(f"{metric} is not a metric of a {outcomes.objective.name}")
-    return measure, None if label is None else _index(label, outcomes)
-
-
-def _index(label: str, outcomes: Outcomes) -> int:
-    if label not in outcomes.labels:
-        raise UsageError(f"the model has no class {label!r}; it has {', '.join(outcomes.labels)}")
-    return outcomes.labels.index(label)
+    return measure, None if label is None else class_index(label, outcomes)
 
 
 def _title(measure: Measure, label: str | None) -> str:

@@ -14,6 +14,12 @@ from explicate_bundle.standard.verdicts import Line
 from explicate_standards.metrics.interpretability import METRICS
 from explicate_standards.outcomes.fairness import GAPS
 from explicate_standards.outcomes.measures import MEASURES
+from explicate_standards.standard.cost_requirements import (
+    ForgettingRequirement,
+    LatencyRequirement,
+    SeedsRequirement,
+    SizeRequirement,
+)
 from explicate_standards.standard.requirement import Requirement
 from explicate_standards.standard.requirements import (
     AgainstRequirement,
@@ -26,7 +32,9 @@ from explicate_standards.standard.requirements import (
 )
 
 _FLIPS = "negative_flips"
-_ROBUSTNESS = "robustness."
+_ROBUSTNESS, _SEEDS = "robustness.", "seeds."
+_FORGETTING = ("forgetting", "forgetting.second_task", "forgetting.earlier_run")
+_SIZE, _LATENCY = "size_mb", {"latency_ms": 0.5, "latency_ms.p90": 0.9, "latency_ms.p99": 0.99}
 Standard: TypeAlias = StandardFile[Requirement]
 
 
@@ -66,11 +74,15 @@ def _requirement(given: Mapping[str, Any], slices: Sequence[str], *, has_suite: 
         return PriceRequirement(given["id"], metric, _line(given))
     if metric.startswith(_ROBUSTNESS):
         return _robustness(given, metric.removeprefix(_ROBUSTNESS))
+    if metric.startswith(_SEEDS):
+        return _seeds(given, metric.removeprefix(_SEEDS))
+    if metric in (*_FORGETTING, _SIZE, *_LATENCY):
+        return _cost(given, metric)
     if metric in GAPS:
         _only(keys, ("metric", "class", "over", "at_least", "at_most"))
         return FairnessRequirement(given["id"], metric, _string(given, "class"), _string(given, "over"), _line(given))
     if metric not in MEASURES:
-        known = (*MEASURES, *METRICS, *GAPS, _FLIPS)
+        known = (*MEASURES, *METRICS, *GAPS, _FLIPS, *_FORGETTING, _SIZE, *_LATENCY)
         raise StandardError(f"there is no metric {metric!r}{hint(metric, known)}")
     label = _class_of(given, metric)
     if "against" in keys:
@@ -88,6 +100,22 @@ def _robustness(given: Mapping[str, Any], disturbance: str) -> Requirement:
     share = _share(given, found[0])
     ratio, at_least = (share, None) if found == ["ratio"] else (None, share)
     return RobustnessRequirement(given["id"], disturbance, ratio, at_least)
+
+
+def _seeds(given: Mapping[str, Any], metric: str) -> Requirement:
+    if metric not in MEASURES:
+        raise StandardError(f"there is no metric {metric!r} to be moved by seeds{hint(metric, list(MEASURES))}")
+    _only(set(given) - {"id"}, ("metric", "class", "at_most"))
+    return SeedsRequirement(given["id"], metric, _class_of(given, metric), _line(given))
+
+
+def _cost(given: Mapping[str, Any], metric: str) -> Requirement:
+    _only(set(given) - {"id"}, ("metric", "at_most"))
+    if metric == _SIZE:
+        return SizeRequirement(given["id"], _line(given))
+    if metric in _LATENCY:
+        return LatencyRequirement(given["id"], _LATENCY[metric], _line(given))
+    return ForgettingRequirement(given["id"], metric.partition(".")[2], _line(given))
 
 
 def _class_of(given: Mapping[str, Any], metric: str) -> str | None:

@@ -5,23 +5,27 @@ from math import isfinite
 from typing import Any  # JSON values
 from xml.etree import ElementTree
 
+import numpy as np
+
 from explicate.v1 import bundle_pb2
 from explicate.views import tables
 from explicate_bundle.standard.gate import file_sha256
 from explicate_bundle.standard.record import RecordedFigure, StandardRecord
 from explicate_bundle.standard.verdicts import Verdict
 from explicate_standards.metrics.interpretability import EVALUATOR_VERSION
+from explicate_standards.outcomes.confusions import ALPHA, Confusion
 from explicate_standards.standard.check import Checked
 from explicate_standards.standard.requirement import Judgement
 
 _HEADER = ("REQUIREMENT", "MEASURED", "VALUE", "BOUNDS", "LINE", "ROWS", "VERDICT")
-_MARKS = {Verdict.MET: "met", Verdict.NOT_MET: "NOT MET", Verdict.CANNOT_TELL: "cannot tell"}
+_MOST_CLASSES = 12
+_MARKS = {Verdict.MET: "met", Verdict.NOT_MET: "NOT MET", Verdict.CANNOT_TELL: "cannot tell", Verdict.WAIVED: "waived"}
 
 
 def as_table(checked: Checked) -> str:
     """A line for each judgement, then what there is to say of some, then the verdict."""
-    standard, manifest = checked.standard, checked.model.bundle.manifest
-    what = checked.model.kind.reads.plural
+    standard, manifest = checked.standard, checked.model.manifest
+    what = checked.model.reads
     title = (
         f"{manifest.model} version {manifest.version} by {standard.name} {standard.version}, {checked.rows:,} {what}"
     )
@@ -47,6 +51,8 @@ def sentence(checked: Checked) -> str:
             return f"MET: the model meets {name} ({told}; {bound})"
         case Verdict.NOT_MET:
             return f"NOT MET: the model does not meet {name} ({told}; {bound})"
+        case Verdict.WAIVED:
+            return f"WAIVED: the model meets {name} but for what is waived ({told}; {bound})"
         case Verdict.CANNOT_TELL:
             return f"CANNOT TELL: the rows are too few to say whether the model meets {name} ({told}; {bound})"
 
@@ -70,7 +76,7 @@ def _number(value: float) -> str:
 
 def as_document(checked: Checked) -> dict[str, Any]:
     """All of it as JSON has it; without times, so that the same check gives the same bytes."""
-    manifest, standard = checked.model.bundle.manifest, checked.standard
+    manifest, standard = checked.model.manifest, checked.standard
     return {
         "verdict": checked.verdict.value,
         "standard": {"name": standard.name, "version": standard.version, "sha256": standard.sha256},
@@ -78,11 +84,13 @@ def as_document(checked: Checked) -> dict[str, Any]:
         "model": manifest.model,
         "version": manifest.version,
         "content_sha256": checked.model.content_sha256,
-        "runtime": checked.model.runtime.name,
-        "precision": checked.model.runtime.precision,
+        "runtime": checked.model.runtime,
+        "precision": checked.model.precision,
         "rows": checked.rows,
         "rows_sha256": checked.rows_sha256,
         "requirements": [_judgement(judgement) for judgement in checked.judgements],
+        "confusions": [_confusion(one) for one in checked.confusions],
+        **({"waivers": [waiver.document() for waiver in checked.waivers]} if checked.waivers else {}),
     }
 
 
@@ -101,8 +109,10 @@ def as_record(checked: Checked) -> StandardRecord:
         rows_sha256=checked.rows_sha256,
         uses=checked.uses,
         suite_sha256="" if standard.suite is None else file_sha256(standard.suite),
-        evaluator=f"{EVALUATOR_VERSION} {model.runtime.name} {model.runtime.precision}",
+        evaluator=f"{EVALUATOR_VERSION} {model.runtime} {model.precision}",
         figures=tuple(_recorded(judgement) for judgement in checked.judgements),
+        waivers=checked.waivers,
+        kept_rows_sha256=checked.kept_rows_sha256,
     )
 
 
@@ -117,6 +127,7 @@ def as_message(checked: Checked) -> bundle_pb2.StandardVerdict:
         rows_sha256=checked.rows_sha256,
         met=sum(judgement.verdict is Verdict.MET for judgement in checked.judgements),
         judged=len(checked.judgements),
+        waivers=[bundle_pb2.StandardWaiver(**waiver.document()) for waiver in checked.waivers],
     )
 
 
@@ -132,6 +143,7 @@ def _recorded(judgement: Judgement) -> RecordedFigure:
         note=judgement.note,
         against=judgement.against,
         against_sha256=judgement.against_sha256,
+        machine=judgement.machine,
     )
 
 
@@ -148,12 +160,59 @@ def _judgement(judgement: Judgement) -> dict[str, Any]:
         **({"note": judgement.note} if judgement.note else {}),
         **({"against": judgement.against} if judgement.against else {}),
         **({"against_sha256": judgement.against_sha256} if judgement.against_sha256 else {}),
+        **({"slice": judgement.slice} if judgement.slice else {}),
+        **({"machine": judgement.machine} if judgement.machine else {}),
     }
+
+
+def _confusion(one: Confusion) -> dict[str, Any]:
+    """Rows by what is right and what is answered; without `slice` of all rows."""
+    return {
+        **({"slice": one.slice} if one.slice else {}),
+        **({"label": one.about} if one.about else {}),
+        "rows": one.rows,
+        "wrong": one.wrong,
+        "names": list(one.names),
+        "counts": one.counts.tolist(),
+        **({"p": one.p, "p_adjusted": one.adjusted, "differs": one.differs} if one.p is not None else {}),
+        **({"note": one.note} if one.note else {}),
+    }
+
+
+def confusion_tables(checked: Checked) -> str:
+    """A table for all rows and each slice, then which slices are unlike the rest; for people."""
+    if not checked.confusions:
+        return "a model that predicts a number takes nothing for something else, so there are no confusions"
+    tested = [one for one in checked.confusions if one.p is not None]
+    several = f", adjusted for {len(tested):,} comparisons (Holm)" if len(tested) > 1 else ""
+    lines = [
+        f"which slices are answered unlike the rest beyond chance, of what is right in them (p < {ALPHA}{several}):"
+    ]
+    differ = [one for one in tested if one.differs]
+    lines += [f"  {_named(one)}: {one.note} (p {one.adjusted:.2g})" for one in differ] or ["  none"]
+    return "\n\n".join([*map(_confusion_table, checked.confusions), "\n".join(lines)])
+
+
+def _confusion_table(one: Confusion) -> str:
+    columns = len(one.names)
+    shown = list(range(columns))
+    title = f"{_named(one)}: {one.rows:,} rows, {one.wrong:,} wrong"
+    if columns > _MOST_CLASSES:
+        wrong = one.counts - np.diag(np.diag(one.counts))
+        shown = sorted(np.argsort(-(wrong.sum(axis=0) + wrong.sum(axis=1)), kind="stable")[:_MOST_CLASSES].tolist())
+        title += f" (the {_MOST_CLASSES} classes with most errors of {columns}; --json has all)"
+    lines = [(one.names[row], *(f"{one.counts[row, answer]:,}" for answer in shown)) for row in shown]
+    header = ("RIGHT \\ ANSWERED", *(one.names[answer] for answer in shown))
+    return title + "\n" + tables.table(header, lines, right=tuple(range(1, len(shown) + 1)))
+
+
+def _named(one: Confusion) -> str:
+    return (one.slice or "all rows") + (f", {one.about}" if one.about else "")
 
 
 def as_junit(checked: Checked) -> str:
     """One test case for each judgement: it fails if it is not met, or cannot be told and the standard minds that."""
-    standard, manifest = checked.standard, checked.model.bundle.manifest
+    standard, manifest = checked.standard, checked.model.manifest
     failures = [one for one in checked.judgements if _fails(one, checked)]
     suite = ElementTree.Element(
         "testsuite",

@@ -14,6 +14,7 @@ from explicate_bundle.columns import TableColumns
 from explicate_bundle.model_inputs import CellValue, ModelInput, TabularInput
 from explicate_standards.evaluated_kind import EvaluatedKind
 from explicate_standards.evaluated_model import EvaluatedModel
+from explicate_standards.held_out_rows import LabelledInput
 from explicate_standards.subject import Subject
 
 NOISE = 0.02  # of a column's standard deviation
@@ -39,6 +40,11 @@ class TableKind(EvaluatedKind):
         except CellError as error:
             raise UsageError(str(error)) from None
         return row
+
+    def fields(self, row: LabelledInput) -> Mapping[str, Any]:
+        """Its cells."""
+        cells = row.line.get("row")
+        return cells if isinstance(cells, dict) else {}
 
     def edits(self, subject: Subject, generator: np.random.Generator) -> Iterator[ModelInput]:
         """The row with a little noise in all its numbers."""

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
-from explicate_bundle.model_inputs import ModelInput, TextInput
+from explicate_bundle.model_inputs import ModelInput, TextInput, text_figures
 from explicate_bundle.players.word_swaps import Swaps
 from explicate_server.modalities.modality import TextPlayer
 from explicate_standards.evaluated_kind import EvaluatedKind
 from explicate_standards.evaluated_model import EvaluatedModel
+from explicate_standards.held_out_rows import LabelledInput
 from explicate_standards.subject import Subject
 
 RATIONALE = "rationale"
@@ -45,6 +46,11 @@ class TextKind(EvaluatedKind):
             texts.append(line[name])
         # A lone surrogate has no UTF-8 form; no request could hold it.
         return None if any("\ud800" <= c <= "\udfff" for text in texts for c in text) else TextInput(*texts)
+
+    def fields(self, row: LabelledInput) -> Mapping[str, Any]:
+        """How long its texts are."""
+        assert isinstance(row.value, TextInput)
+        return text_figures(row.value.texts)
 
     def edits(self, subject: Subject, generator: np.random.Generator) -> Iterator[ModelInput]:
         """One word changed in each, in an order drawn at random."""

@@ -51,7 +51,7 @@ def model(published: Path, tmp_path: Path) -> Path:
 
 def problems(model: Path, gate: StandardGate, live: bundle_pb2.Bundle | None = None, version: int = 2) -> list[str]:
     bundle = model / str(version)
-    return gate.problems(VerifiedBundle(bundle, read_manifest(bundle), ""), live)
+    return list(map(str, gate.unmet(VerifiedBundle(bundle, read_manifest(bundle), ""), live)))
 
 
 def gate(tmp_path: Path, requirements: str = REQUIREMENTS, more: str = "", slices: str = SLICES) -> StandardGate:

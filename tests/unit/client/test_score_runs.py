@@ -391,6 +391,14 @@ class TestGoingOn:
         }
 
 
+# A shell starts what runs in the background with SIGINT ignored, and these tests may be there.
+_HEEDING = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("explicate", run_name="__main__")
+"""
+
+
 class TestTold:
     def test_a_dry_run_says_the_cost_and_writes_nothing(self, score, server, inputs, tmp_path):
         code, said = score("--input", inputs(), "--explain", "--dry-run", "--part-rows", 20)
@@ -409,7 +417,7 @@ class TestTold:
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
     def test_a_signal_drops_the_parts_under_way_and_says_how_to_go_on(self, server, inputs, tmp_path, number, code):
         server.hold = True  # so that no explanation comes before it
-        command = [sys.executable, "-m", "explicate", "score", "--server", server.target, "--model", "credit"]
+        command = [sys.executable, "-c", _HEEDING, "score", "--server", server.target, "--model", "credit"]
         command += ["--input", inputs(), "--output", str(tmp_path / "out"), "--explain"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert server.entered.wait(60)

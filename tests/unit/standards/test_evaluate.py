@@ -305,7 +305,10 @@ def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(terminal: bool) -> 
         assert stream.text.endswith("\n")
     else:
         assert stream.text == ""
-        assert said == ["2 of 4 rows, 200 model rows, about 12 s left", "4 of 4 rows, 400 model rows"]
+        assert said == [
+            "2 of 4 rows, 200 model rows, 17 rows/s, about 12 s left",
+            "4 of 4 rows, 400 model rows, 17 rows/s",
+        ]
 
 
 def test_times_are_told_in_the_unit_that_fits() -> None:

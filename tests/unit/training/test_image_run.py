@@ -61,7 +61,7 @@ def test_run_directory_holds_all_that_export_needs(
     config = replace(config, model=ImageModelConfig(base=str(bases / family)))
     run = train(config)
     assert sorted(entry.name for entry in run.iterdir()) == [
-        "config.toml", "data.json", "held_out", "held_out.jsonl", "metrics.json", "model", "report.html", "run.json",
+        "config.toml", "data.json", "diagnosis.json", "held_out", "held_out.jsonl", "metrics.json", "model", "report.html", "run.json",
     ]  # fmt: skip
     assert parse_config((run / "config.toml").read_text()) == config
     description = json.loads((run / "run.json").read_text())

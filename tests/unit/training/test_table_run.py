@@ -51,7 +51,7 @@ def answers(run: Path) -> tuple[np.ndarray[Any, Any], list[Any]]:
 def test_run_directory_holds_all_that_export_needs(config: TableConfig, capfd: pytest.CaptureFixture[str]) -> None:
     run = train(config)
     assert sorted(entry.name for entry in run.iterdir()) == [
-        "background.npz", "config.toml", "data.json", "held_out.jsonl", "lime.npz", "metrics.json", "model",
+        "background.npz", "config.toml", "data.json", "diagnosis.json", "held_out.jsonl", "lime.npz", "metrics.json", "model",
         "report.html", "run.json",
     ]  # fmt: skip
     assert parse_config((run / "config.toml").read_text()) == config

@@ -27,7 +27,7 @@ def config(text_config: Config) -> Config:
 def test_run_directory_holds_all_that_export_needs(config: Config, capfd: pytest.CaptureFixture[str]) -> None:
     run = train(config)
     assert sorted(entry.name for entry in run.iterdir()) == [
-        "config.toml", "data.json", "held_out.jsonl", "metrics.json", "model", "report.html", "run.json",
+        "config.toml", "data.json", "diagnosis.json", "held_out.jsonl", "metrics.json", "model", "report.html", "run.json",
     ]  # fmt: skip
     assert not list(run.parent.glob(".*"))  # nothing of the work is left
     assert parse_config((run / "config.toml").read_text()) == config

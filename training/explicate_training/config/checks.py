@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any  # the values of options
 
 from explicate.errors import UsageError
-from explicate_training.config.sections import LabelledData, Rule, TrainingOptions, rule_of
+from explicate_training.config.sections import LabelledData, OptionalSection, Rule, TrainingOptions, rule_of
 from explicate_training.tasks.registry import registered, task_named
 
 
@@ -61,6 +61,8 @@ def check_values(config: Any) -> None:
         values = getattr(config, section.name)
         for declared in fields(values):
             _check_value(f"{section.name}.{declared.name}", getattr(values, declared.name), rule_of(declared))
+        if isinstance(values, OptionalSection):
+            values.check()
 
 
 def check_forgetting(training: TrainingOptions, *keys: str) -> None:

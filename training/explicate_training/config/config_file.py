@@ -11,7 +11,7 @@ from typing import Any  # TOML values
 import tomlkit
 
 from explicate.errors import UsageError
-from explicate_training.config.sections import about_option, options_of, rule_of
+from explicate_training.config.sections import OptionalSection, about_option, options_of, rule_of
 from explicate_training.image.config import ImageConfig
 from explicate_training.table.config import TableConfig
 from explicate_training.text.config import Config
@@ -31,6 +31,7 @@ _TYPE_NAMES = {
     tuple: "a list of strings",
     dict: "a section",
 }
+_FILES_OF_SECTIONS = (("pretraining", "texts"), ("augmentation", "synonyms"))  # options that name a file
 _EXAMPLE_WIDTH = 44  # column where the example's comments begin
 
 
@@ -104,6 +105,12 @@ def with_device(config: AnyConfig, device: str) -> AnyConfig:
     return replace(config, training=training)
 
 
+def with_reviewed_labels(config: AnyConfig, path: str) -> AnyConfig:
+    """The config with a reviewed list of labels, from the current folder."""
+    data: Any = replace(config.data, reviewed_labels=str(Path(path).expanduser().resolve()))
+    return replace(config, data=data)
+
+
 def format_config(config: AnyConfig) -> str:
     """The whole config as TOML; `parse_config` gives it back. A section that may be left out, and is, stays out."""
     document = tomlkit.document()
@@ -111,11 +118,12 @@ def format_config(config: AnyConfig) -> str:
     for section in fields(config):
         table = tomlkit.table()
         values = getattr(config, section.name)
-        if values == getattr(absent, section.name) != type(values)():
+        unset = values == getattr(absent, section.name)
+        if unset and (isinstance(values, OptionalSection) or values != type(values)()):
             continue
         for declared in options_of(values):
             value = getattr(values, declared.name)
-            if value != {}:
+            if value != {} and not (rule_of(declared).unwritten and value == declared.default):
                 table.add(declared.name, _plain(value))
         document.add(section.name, table)
     return tomlkit.dumps(document)
@@ -166,9 +174,12 @@ def _section(kind: type[AnyConfig], name: str, values: Any) -> Any:
         raise UsageError(f"{name} must be a section, written [{name}]")
     known = _known(f"{name}.", values, {declared.name for declared in fields(defaults)})
     numbers = {declared.name for declared in fields(defaults) if rule_of(declared).numbers}
+    matrices = {declared.name for declared in fields(defaults) if rule_of(declared).matrix}
     typed = {
         key: _numbers(f"{name}.{key}", value)
         if key in numbers
+        else _matrix(f"{name}.{key}", value)
+        if key in matrices
         else _typed(f"{name}.{key}", value, type(getattr(defaults, key)))
         for key, value in known.items()
     }
@@ -190,6 +201,12 @@ def _numbers(key: str, value: Any) -> dict[str, float]:
     return {name: _typed(f"{key}.{name}", number, float) for name, number in value.items()}
 
 
+def _matrix(key: str, value: Any) -> dict[str, dict[str, float]]:
+    if type(value) is not dict:
+        raise UsageError(f"{key} must be {_TYPE_NAMES[dict]}, not {value!r}")
+    return {name: _numbers(f"{key}.{name}", row) for name, row in value.items()}
+
+
 def _typed(key: str, value: Any, wanted: type) -> Any:
     if wanted is float and type(value) is int:
         return float(value)
@@ -208,7 +225,7 @@ def _with_absolute_paths(config: AnyConfig, *, folder: Path, stem: str) -> AnyCo
     data = config.data
     paths: dict[str, Any] = {
         name: str((folder / Path(path).expanduser()).resolve())
-        for name in (data.source, "validation", "test")
+        for name in (data.source, "validation", "test", "reviewed_labels")
         if (path := getattr(data, name))
     }
     values: Any = {
@@ -219,6 +236,10 @@ def _with_absolute_paths(config: AnyConfig, *, folder: Path, stem: str) -> AnyCo
         training: Any = config.training
         path = str((folder / Path(str(probed["data"])).expanduser()).resolve())
         values["training"] = replace(training, forgetting={**probed, "data": path})
+    for name, option in _FILES_OF_SECTIONS:
+        if given := getattr(getattr(config, name, None), option, ""):
+            path = str((folder / Path(given).expanduser()).resolve())
+            values[name] = replace(getattr(config, name), **{option: path})
     values["interpretability"] = _with_absolute_words(config.interpretability, folder)
     model: Any = config.model
     base = getattr(model, "base", "")

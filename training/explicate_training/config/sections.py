@@ -12,6 +12,7 @@ Names = tuple[str, ...]  # a list of strings
 _Value = TypeVar("_Value", bound=str | int | float | Names)
 Entries = dict[str, str | list[str]]  # a section inside a section, such as [data.columns]
 Numbers = dict[str, float]  # the same with numbers
+Matrix = dict[str, dict[str, float]]  # the same with such sections
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Rule:
     before: str = ""  # the option of a base section that comes after this one
     absent: Any = None  # its value where the whole section is left out, if that is another one than the default
     numbers: bool = False  # of a section inside a section: it holds numbers
+    unwritten: bool = False  # a config written back leaves it out at its default
+    matrix: bool = False  # it holds sections of numbers
 
     def when_absent(self, declared: Field[Any]) -> Any:
         """The value of the option where the whole section is left out."""
@@ -54,6 +57,12 @@ def numbers_option(about: str) -> Numbers:
     return declared
 
 
+def matrix_option(about: str) -> Matrix:
+    """The same for a section of sections of numbers."""
+    declared: Matrix = field(default_factory=dict, metadata={"rule": Rule(about, matrix=True)})
+    return declared
+
+
 def rule_of(declared: Field[Any]) -> Rule:
     """The rule that `option` gave to a field."""
     rule: Rule = declared.metadata["rule"]
@@ -74,6 +83,14 @@ def about_option(section: Any, declared: Field[Any]) -> str:
     """What an option of a section means."""
     about = rule_of(declared).about
     return about.format(counted=section.counted, source=section.source) if isinstance(section, LabelledData) else about
+
+
+@dataclass(frozen=True)
+class OptionalSection:
+    """A section that changes nothing at its defaults, and then is not written into a run's config."""
+
+    def check(self) -> None:
+        """Raises UsageError, naming the option, when options of the section do not go together."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +130,13 @@ class LabelledData:
     validation_fraction: float = option(0.15, "part of the training {counted} for validation", above=0, maximum=0.5)
     test_fraction: float = option(0.15, "part of the {counted} for the test, when none are given", above=0, maximum=0.5)
     minimum_class_count: int = option(10, "fewest {counted} that a class may have after cleaning", minimum=3)
+    labels_per_class: int = option(
+        0,
+        "learn from so many {counted} of each class only, validation included: what explicate curve varies; 0: all",
+        minimum=0,
+        unwritten=True,
+    )
+    reviewed_labels: str = option("", "a list of `explicate labels` that a person reviewed, to be applied")
 
     @property
     def origin(self) -> str:

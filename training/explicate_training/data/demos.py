@@ -46,6 +46,14 @@ def _diabetes() -> dict[str, list[Any]]:
     return {**frame_columns(bunch.data), "progression": bunch.target.tolist()}
 
 
+def _pima() -> dict[str, list[Any]]:
+    """The 632 women of MASS: 300 with missing measures (Pima.tr2) and 332 without (Pima.te)."""
+    parts = [frame_columns(_r_dataset("pima", "MASS", name)) for name in ("Pima.tr2", "Pima.te")]
+    columns = {name: [cell for part in parts for cell in part[name]] for name in parts[0] if name != "rownames"}
+    ill = {"Yes": "diabetes", "No": "no diabetes"}
+    return {**columns, "type": [ill[cell] for cell in columns["type"]]}
+
+
 def _digits() -> Iterator[tuple[Any, str]]:
     """Grey pixels uint8 [8, 8] with their digit."""
     import numpy as np
@@ -60,10 +68,12 @@ DEMO_TEXTS: Mapping[str, Callable[[], list[Columns]]] = {"food-reviews": _food_r
 """Parts with the columns "review" and "score"."""
 DEMO_TABLES: Mapping[str, Callable[[], dict[str, list[Any]]]] = {
     "breast-cancer": _breast_cancer,
+    "carseats": lambda: _r_table("carseats", "ISLR", "Carseats"),
     "churn": lambda: _r_table("churn", "modeldata", "mlc_churn"),
     "credit": lambda: _r_table("credit", "modeldata", "credit_data"),
     "diabetes": _diabetes,
     "hdma": lambda: _r_table("hdma", "Ecdat", "Hdma"),
+    "pima": _pima,
 }
 """Cells by column."""
 DEMO_IMAGES: Mapping[str, Callable[[], Iterator[tuple[Any, str]]]] = {"digits": _digits}

@@ -105,6 +105,16 @@ def _renamed(label: Label | None, names: Mapping[str, str]) -> Label | None:
     return names.get(label, label) if isinstance(label, str) else label
 
 
+def numbered(splits: Sequence[Split]) -> list[int]:
+    """The number of each row among those of its split, from 1: what finds it in its file again."""
+    counts: Counter[Split] = Counter()
+    found = []
+    for split in splits:
+        counts[split] += 1
+        found.append(counts[split])
+    return found
+
+
 def parse_number(cell: Any) -> float | None:
     """The number that a cell holds, or None; a whole number with leading zeros is none."""
     if isinstance(cell, bool):

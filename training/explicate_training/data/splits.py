@@ -4,8 +4,9 @@ Without groups each stratum (class, rarest label or tenth of the values; see the
 share. With groups, whole groups are drawn, and of several draws the one whose splits look most like the whole is taken.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Self, TypeVar  # Any: labels and groups are objects
 
@@ -20,6 +21,8 @@ from explicate_training.tasks.task import Task
 Rows = NDArray[np.intp]
 Strata = Callable[[Rows], Sequence[str]]
 _GROUP_DRAWS = 50
+_FEWER = 1  # a stream of its own
+_FEW_ROWS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +37,22 @@ class LabelledSet:
     labels: NDArray[Any]  # object: Label, or None where missing; of a regression on a table float64 with NaN
     splits: NDArray[Any]  # object: Split, where the source put each row; splitting takes parts of "train" for others
     groups: NDArray[Any] | None = None  # object; rows with the same value stay in one split
+    numbers: NDArray[np.intp] | None = None  # of each row among those of its split as they were read, from 1
+    sides: NDArray[Any] | None = None  # object: what the column of [fairness] says, str or None where missing
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def content(self, place: int) -> Any:
+        """What a row holds besides its label, as JSON has it."""
+        raise NotImplementedError
+
+    def told(self, place: int) -> str:
+        """The same for people, in one line."""
+        content = self.content(place)
+        if not isinstance(content, dict):
+            return " / ".join(content)
+        return "; ".join(f"{name} = {'–' if cell is None else cell}" for name, cell in content.items())
 
     def take(self, rows: Rows | NDArray[np.bool_]) -> Self:
         """These rows, by number or by mask."""
@@ -90,9 +106,29 @@ def _three_parts(data: LabelledSet, strata: Strata, options: LabelledData, *, se
     train, validation, test = (np.flatnonzero(data.splits == split) for split in SPLITS)
     if not len(test):
         train, test = _divide(train, data.groups, strata, options.test_fraction, seed=seed)
+    train, validation = _fewer(train, validation, strata, options, seed=seed)
     if not len(validation):
         train, validation = _divide(train, data.groups, strata, options.validation_fraction, seed=seed + 1)
     return train, validation, test
+
+
+def _fewer(train: Rows, validation: Rows, strata: Strata, options: LabelledData, *, seed: int) -> tuple[Rows, Rows]:
+    """So many training rows of each stratum as data.labels_per_class says, and of a given validation its share."""
+    if not (wanted := options.labels_per_class):
+        return train, validation
+    checked = max(1, round(options.validation_fraction * wanted)) if len(validation) else 0
+    return (
+        train[_drawn(strata(train), wanted - checked, seed=seed)],
+        validation[_drawn(strata(validation), checked, seed=seed)] if checked else validation,
+    )
+
+
+def _drawn(strata: Sequence[str], count: int, *, seed: int) -> Rows:
+    """Places of rows, in order, drawn at random: so many of each stratum, or all of it where it has fewer."""
+    stream = np.random.Generator(np.random.Philox([seed, _FEWER]))
+    names = np.array(strata, dtype=object)
+    drawn = [stream.permutation(np.flatnonzero(names == name))[:count] for name in sorted(set(strata))]
+    return np.sort(np.concatenate(drawn))
 
 
 def _divide(
@@ -146,3 +182,19 @@ def _check_groups(parts: Sequence[LabelledSet]) -> None:
             raise UsageError(
                 f"data.group_column: the group {min(both)!r} stands in two of the given splits: separate them"
             )
+
+
+def few_rows(rows: Mapping[str, int], data: LabelledData) -> str:
+    """A warning of splits that are too small to measure on, and the remedy; empty if there are none."""
+    small = {name: rows[name] for name in ("validation", "test") if rows[name] < _FEW_ROWS}
+    if not small:
+        return ""
+    listed = " and ".join(f"{count} {name} {data.counted}" for name, count in small.items())
+    own = [f"data.{name}_fraction" for name in small if not getattr(data, name)]
+    fewest = min(small.values())
+    half = 1.96 * math.sqrt(0.25 / fewest)  # of the normal interval of a share of one half
+    larger = f", or give larger parts with {' and '.join(own)}" if own else ""
+    return (
+        f"there are only {listed}: a share that is measured on {fewest} may be off by {min(half, 1):.2f}; add "
+        f"{data.counted}{larger}"
+    )

@@ -20,7 +20,7 @@ import numpy as np
 from explicate.errors import UsageError
 from explicate_bundle.images import Pixels, Preparation, UnreadableImage, decode
 from explicate_training.data.cleaning import HELD_OUT, CleaningReport, check_cleaned, conflicts, digest_of, twins
-from explicate_training.data.labels import Split, objects
+from explicate_training.data.labels import Split, numbered, objects
 from explicate_training.image.config import ImageDataConfig
 from explicate_training.image.data import ImageSet, ImageSource, read_content
 from explicate_training.tasks.registry import task_named
@@ -78,7 +78,11 @@ def clean_images(sources: Sequence[ImageSource], preparation: Preparation, confi
     pictures = _without_duplicates(_without_conflicts(pictures, report, task), report)
     images = _image_set(sources, [picture.place for picture in pictures], pixels)
     check_cleaned(images.labels_by_split(), report, task, config)
-    lines = ([one.source.split, one.digest, one.source.label, one.source.group] for one in pictures)
+    lines = (
+        [source.split, picture.digest, source.label, source.group, *([source.side] if source.side else [])]
+        for picture in pictures
+        for source in [picture.source]
+    )
     return CleanImages(images, report, digest_of(lines))
 
 
@@ -142,7 +146,9 @@ def _without_duplicates(pictures: list[_Picture], report: CleaningReport) -> lis
 def _image_set(sources: Sequence[ImageSource], kept: Sequence[int], pixels: Pixels) -> ImageSet:
     chosen = [sources[place] for place in kept]
     grouped = any(source.group is not None for source in sources)
+    numbers = numbered([source.split for source in sources])
     return ImageSet(
+        numbers=np.array([numbers[place] for place in kept], dtype=np.intp),
         pixels=pixels,
         places=np.array(kept, dtype=np.intp),
         names=objects([source.name for source in chosen]),
@@ -150,5 +156,6 @@ def _image_set(sources: Sequence[ImageSource], kept: Sequence[int], pixels: Pixe
         labels=objects([source.label for source in chosen]),
         # An image without a group is one of its own.
         groups=objects([source.group or f"\0{source.name}" for source in chosen]) if grouped else None,
+        sides=objects([source.side for source in chosen]) if any(source.side for source in sources) else None,
         splits=objects([source.split for source in chosen]),
     )

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from explicate.errors import UsageError
+from explicate_training.calibration.options import CalibrationOptions, ThresholdOptions
 from explicate_training.config.checks import check_data, check_forgetting, check_layers, check_values
 from explicate_training.config.sections import LabelledData, OutputConfig, TrainingOptions, option
 from explicate_training.data.demos import DEMO_IMAGES
+from explicate_training.fairness.options import FairnessOptions
 from explicate_training.interpretability.terms import Interpretability, absent, check_terms
 from explicate_training.tasks.registry import task_named
 
@@ -111,6 +113,9 @@ class ImageConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     training: ImageTrainingConfig = field(default_factory=ImageTrainingConfig)
     interpretability: Interpretability = field(default_factory=absent)
+    calibration: CalibrationOptions = field(default_factory=CalibrationOptions)
+    thresholds: ThresholdOptions = field(default_factory=ThresholdOptions)
+    fairness: FairnessOptions = field(default_factory=FairnessOptions)
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def check(self) -> None:

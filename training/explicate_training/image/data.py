@@ -3,6 +3,7 @@
 Files are only named here; `image_cleaning` reads and judges them. Nothing outside the folder of the data is named.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from explicate_bundle.images import Pixels, UnreadableImage, encode_png
 from explicate_training.data.demos import DEMO_IMAGES
 from explicate_training.data.files import SPLIT_NAMES, Columns, DataFile, data_files, read_file
 from explicate_training.data.header import Tell, Wanted, quietly
-from explicate_training.data.labels import Label, Split, settle_labels
+from explicate_training.data.labels import Label, Split, class_name, settle_labels
 from explicate_training.data.splits import LabelledSet
 from explicate_training.image.config import ImageDataConfig
 from explicate_training.tasks.registry import task_named
@@ -34,6 +35,14 @@ class ImageSet(LabelledSet):
     places: NDArray[np.intp]  # of these images in pixels
     names: NDArray[Any]  # object: str, the path from the folder of the data
     contents: NDArray[Any]  # object: Path, or the encoded image as bytes
+
+    def content(self, place: int) -> str:
+        """The digest of an image's file."""
+        return hashlib.sha256(read_content(self.contents[place])).hexdigest()
+
+    def told(self, place: int) -> str:
+        """Its name."""
+        return str(self.names[place])
 
 
 def read_content(content: Path | bytes) -> bytes:
@@ -58,10 +67,13 @@ class ImageSource:
     content: Path | bytes  # where it is, or itself
     label: Label | None
     group: str | None = None
+    side: str | None = None  # what the column of [fairness] says
 
 
-def list_images(config: ImageDataConfig, tell: Tell = quietly) -> list[ImageSource]:
+def list_images(config: ImageDataConfig, tell: Tell = quietly, *, side: str = "") -> list[ImageSource]:
     """All images of the configured source, in its order: train, then validation and test if there are any.
+
+    `side` names a column of the files that says what groups they are in, for [fairness]; empty: none.
 
     Raises UsageError when a folder or file is missing, has nothing usable, or names files outside its folder.
     """
@@ -75,7 +87,7 @@ def list_images(config: ImageDataConfig, tell: Tell = quietly) -> list[ImageSour
     found = [
         image
         for file in files
-        for image in _of_path(Path(file.path), file, config, tell)
+        for image in _of_path(Path(file.path), file, config, side, tell)
         if image.split == file.split or image.split not in given
     ]
     if not any(image.split == "train" for image in found):
@@ -84,10 +96,12 @@ def list_images(config: ImageDataConfig, tell: Tell = quietly) -> list[ImageSour
     return [replace(image, label=label) for image, label in zip(found, settled, strict=True)]
 
 
-def _of_path(path: Path, file: DataFile, config: ImageDataConfig, tell: Tell) -> list[ImageSource]:
+def _of_path(path: Path, file: DataFile, config: ImageDataConfig, side: str, tell: Tell) -> list[ImageSource]:
     if not path.is_dir():
         return [
-            image for part in read_file(file, _wanted(config), tell) for image in _of_file(part, path.parent, config)
+            image
+            for part in read_file(file, _wanted(config, side), tell)
+            for image in _of_file(part, path.parent, config, side)
         ]
     for option, given in (("group_column", config.group_column), ("task", config.task != type(config).task)):
         if given:
@@ -108,18 +122,21 @@ def _of_folder(folder: Path, split: Split, *, root: Path) -> Iterator[ImageSourc
             yield ImageSource(split, _inside(path, root), path, parts[0] if len(parts) > 1 else None)
 
 
-def _wanted(config: ImageDataConfig) -> Wanted:
+def _wanted(config: ImageDataConfig, side: str) -> Wanted:
     required = {"data.image_column": config.image_column, **config.columns_with_labels()}
     if config.group_column:
         required["data.group_column"] = config.group_column
+    if side:
+        required["fairness.over"] = side
     return Wanted(required)
 
 
-def _of_file(part: Columns, root: Path, config: ImageDataConfig) -> Iterator[ImageSource]:
+def _of_file(part: Columns, root: Path, config: ImageDataConfig, side: str) -> Iterator[ImageSource]:
     groups = part.values[config.group_column] if config.group_column else [None] * len(part.values[config.image_column])
     labels = task_named(config.task).read_labels(part.values, config, origin=part.origin)
-    cells = zip(part.values[config.image_column], labels, groups, strict=True)
-    for number, (name, label, group) in enumerate(cells, start=1):
+    sides = map(class_name, part.values[side]) if side else [None] * len(labels)
+    cells = zip(part.values[config.image_column], labels, groups, sides, strict=True)
+    for number, (name, label, group, of_side) in enumerate(cells, start=1):
         place = f"{part.origin}, row {number}"
         if not isinstance(name, str) or not name.strip():
             raise UsageError(f"{place}: {config.image_column!r} is not the path of an image: set data.image_column")
@@ -128,7 +145,7 @@ def _of_file(part: Columns, root: Path, config: ImageDataConfig) -> Iterator[Ima
             inside = _inside(path, root)
         except UsageError as error:
             raise UsageError(f"{place}: {error}") from None
-        yield ImageSource(part.split, inside, path, label, None if group is None else str(group))
+        yield ImageSource(part.split, inside, path, label, None if group is None else str(group), of_side)
 
 
 def _inside(path: Path, root: Path) -> str:

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any  # JSON values
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from explicate.errors import UsageError
 from explicate.v1.training_run_pb2 import PixelNormalisation, TrainingRun
-from explicate_bundle.images import MASKINGS, Pixels, decode, encode_png
+from explicate_bundle.images import MASKINGS, Pixels, decode, encode_png, picture_figures
 from explicate_training.image.augmentation import Draw, DrawOrder, augment
 from explicate_training.image.cleaning import REASONS, clean_images
 from explicate_training.image.config import AugmentationConfig, ImageConfig
@@ -22,8 +23,9 @@ from explicate_training.image.forgetting import earlier_images, probe_of_images
 from explicate_training.image.game import image_game
 from explicate_training.image.masking import FieldPlayers, with_fields
 from explicate_training.image.model import load_image_model, load_processor
-from explicate_training.image.neighbours import neighbour_outputs, shrink
+from explicate_training.image.neighbours import NeighbourLabels, neighbour_outputs, shrink
 from explicate_training.interpretability.players import Batch, Players
+from explicate_training.label_review.label_model import LabelModel
 from explicate_training.loop.forgetting import Remembered
 from explicate_training.loop.rows import FetchedRows
 from explicate_training.loop.run import Run, Say
@@ -88,7 +90,7 @@ class ImageRun(Run[ImageConfig, ImageSet]):
     def read(self, tell: Say) -> tuple[Task, ImageSet, str]:
         data = self.config.data
         self._processor = load_processor(self.config.model)
-        clean = clean_images(list_images(data, tell), self._processor.preparation, data)
+        clean = clean_images(list_images(data, tell, side=self.config.fairness.over), self._processor.preparation, data)
         self._cleaning = clean.report
         return task_named(data.task), clean.images, clean.sha256
 
@@ -158,7 +160,7 @@ class ImageRun(Run[ImageConfig, ImageSet]):
 
     def fit(self, fitting: Fitting) -> Outcome:
         training, augmentation = self.config.training, self.config.augmentation
-        train, validation = self._fetch("train"), self._fetch("validation")
+        train, validation = (self._fetch(name, fitting.weight_columns(name)) for name in ("train", "validation"))
 
         def changed(draws: list[Draw]) -> dict[str, Tensor]:
             batch = train([row for row, _, _ in draws])
@@ -182,12 +184,15 @@ class ImageRun(Run[ImageConfig, ImageSet]):
         network.cpu().train(False)
         return outcome
 
-    def _fetch(self, name: str) -> Callable[[list[int]], dict[str, Tensor]]:
-        """What makes a batch of some images of a split, as they are."""
+    def _fetch(
+        self, name: str, columns: Mapping[str, NDArray[Any]] = MappingProxyType({})
+    ) -> Callable[[list[int]], dict[str, Tensor]]:
+        """What makes a batch of some images of a split, as they are, with what else their rows carry."""
         images, targets = self.splits.by_name()[name], self.standard_targets(name)
         return lambda rows: {
             "pixels": torch.from_numpy(images.pixels[images.places[rows]]),
             "labels": torch.from_numpy(targets[rows]),
+            **{column: torch.from_numpy(values[rows]) for column, values in columns.items()},
         }
 
     def _with_fields(self, batch: dict[str, Tensor], draws: Sequence[Draw]) -> dict[str, Tensor]:
@@ -226,6 +231,13 @@ class ImageRun(Run[ImageConfig, ImageSet]):
         parts = [shrink(part.pixels, part.places, self.targets[name]) for name, part in self.splits.by_name().items()]
         return self.task.baseline(neighbour_outputs, parts, classes=len(self.labels))
 
+    def label_model(self, names: Sequence[str]) -> LabelModel:
+        parts = [self.splits.by_name()[name] for name in names]
+        places = np.concatenate([part.places for part in parts])
+        pictures = shrink(parts[0].pixels, places, np.concatenate([self.targets[name] for name in names]))
+        called = [str(name) for part in parts for name in part.names]
+        return NeighbourLabels(pictures, called, len(self.labels), self.labels)
+
     def game(self, row: int) -> Game | None:
         test = self.splits.test
         with one_thread(when=self._is_small):
@@ -236,6 +248,10 @@ class ImageRun(Run[ImageConfig, ImageSet]):
         test = self.splits.test
         brightness = np.array([float(test.pixels[place].mean()) for place in test.places])
         return dict(thirds(brightness, ("darkest third", "middle third", "brightest third")))
+
+    def row_fields(self, name: str) -> dict[str, Sequence[Any]]:
+        found = [picture_figures(decode(read_content(one))) for one in self.splits.by_name()[name].contents]
+        return {key: [one[key] for one in found] for key in found[0]}
 
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")
@@ -252,7 +268,8 @@ class ImageRun(Run[ImageConfig, ImageSet]):
                 self._smaller[number] = self._processor.preparation.pixels(image)
             name = f"held_out/{number:05d}.png"
             image.save(folder / name)
-            yield {"image": name, self.task.label_field: self.task.plain(label)}
+            side = {} if part.sides is None else {self.config.fairness.over: part.sides[number]}
+            yield {"image": name, **side, self.task.label_field: self.task.plain(label)}
 
     def held_out_outputs(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """An image that was made smaller for its file gets the answers to the smaller one."""

@@ -23,6 +23,7 @@ from explicate_training.tasks.task import Loss, Task
 TERM = "term_"  # before the name of a term in the log
 OWN = "objective"  # the share of the objective's own loss
 _LABELS = "labels"
+ROW_WEIGHTS = "row_weights"  # of a batch, what each row weighs in the objective's own loss
 _MASKED_VALIDATION = 2**32  # the seed of what is hidden in validation, beside those of the config
 
 
@@ -77,6 +78,11 @@ class StepAnswers:
         return Shown(rows, inputs, self.model(**read, **options), group)
 
 
+def _weights(batch: Batch) -> dict[str, Tensor]:
+    """What a batch tells the loss of its rows' weights."""
+    return {"weights": batch[ROW_WEIGHTS]} if ROW_WEIGHTS in batch else {}
+
+
 def _normalising(model: nn.Module) -> list[nn.Module]:
     """The layers that normalise over the rows of a batch, while they learn."""
     return [module for module in model.modules() if isinstance(module, _BatchNorm) and module.training]
@@ -119,7 +125,7 @@ class StepLoss:
         streams = self._streams(step)
         with self._timed(OWN):
             seen = self._seen(model, batch, streams)
-            total = self._loss({"logits": seen.logits}, batch[_LABELS])
+            total = self._loss({"logits": seen.logits}, batch[_LABELS], **_weights(batch))
         self._tell(OWN, total)
         for name, term in self.terms.items():
             seen.stream = streams[name]
@@ -164,7 +170,7 @@ class StepLoss:
         present = torch.from_numpy(hidden if masked else np.ones_like(hidden)).to(counts.device)
         seen = StepAnswers(model, batch, self._task, self.players, stream, present)
         answers = {"logits": seen.answers(torch.arange(len(counts), device=counts.device), present)}
-        return self._loss(answers, batch[_LABELS]), answers
+        return self._loss(answers, batch[_LABELS], **_weights(batch)), answers
 
     def figures(self) -> dict[str, float]:
         """The mean loss of each term since the last call, before its weight, by name."""

@@ -26,6 +26,7 @@ class CheckpointRule:
     smaller_is_better: bool
     of_decisions: bool
     masked: bool = False  # validation rows are seen twice, whole and with players hidden, and both count alike
+    last: bool = False  # the newest look is the best
 
     @property
     def key(self) -> str:
@@ -51,6 +52,8 @@ class CheckpointRule:
 
     def newest_is_best(self, log: Sequence[Mapping[str, float]]) -> bool:
         """Whether the last look of the log comes before all that were earlier."""
+        if self.last:
+            return True
         *earlier, newest = (self.rank(entry) for entry in log if "eval_loss" in entry)
         return all(newest > one for one in earlier)
 

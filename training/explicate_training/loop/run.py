@@ -1,6 +1,5 @@
 """What every run does at its stages, whatever it reads: data, model, training, evaluation, files."""
 
-import math
 import re
 import time
 from abc import ABC, abstractmethod
@@ -16,15 +15,21 @@ from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import Verdict
 from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_bundle.draft import draft_checks, kind_of_run
+from explicate_bundle.outcomes.baseline_answers import BaselineAnswers, write_baseline
 from explicate_bundle.telling.slice_notes import SLICES_KEY, SliceNotes
+from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.config.config_file import AnyConfig, format_config
-from explicate_training.config.sections import LabelledData
-from explicate_training.data.splits import Part, split_data
+from explicate_training.data.splits import Part, few_rows, split_data
+from explicate_training.diagnosis.diagnosis import DIAGNOSIS_NAME, diagnose
+from explicate_training.fairness.weights import side_groups, weights_of
 from explicate_training.interpretability.masked_rows import MaskedRows
 from explicate_training.interpretability.measurement import Trained, trained
 from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.step_loss import StepLoss
 from explicate_training.interpretability.terms import active_terms, term_of
+from explicate_training.label_review.label_model import LabelModel
+from explicate_training.label_review.review import NAME as REVIEWED
+from explicate_training.label_review.review import Applied, apply_review
 from explicate_training.loop.forgetting import Forgetting, Remembered, forgetting_line
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
@@ -33,12 +38,9 @@ from explicate_training.loop.verdict import always_alike, judged, verdict
 from explicate_training.report.explanations import Explanations, Game, explain_rows
 from explicate_training.report.report import write_report
 from explicate_training.report.slices import slice_notes
-from explicate_training.run_directory import tool_versions, write_held_out, write_json, write_run
-from explicate_training.tasks.decision import decision_offsets, fold_offsets, shift_bias
+from explicate_training.run_directory import HELD_OUT_NAME, tool_versions, write_held_out, write_json, write_run
 from explicate_training.tasks.task import Evaluation, Task
 
-_SAME_LOGITS = 1e-3
-_FEW_ROWS = 50
 AnyOf = TypeVar("AnyOf", bound=AnyConfig)
 Say = Callable[[str], None]
 
@@ -68,6 +70,10 @@ class Run(ABC, Generic[AnyOf, Part]):
 
         self.task, data, self.sha256 = self.read(tell)
         self.splits = split_data(data, self.task, config.data, seed=config.training.seed)
+        self.review: Applied | None = None  # of labels, by a person
+        if path := config.data.reviewed_labels:
+            reviewed = apply_review(self.splits, self.task, config.data, sha256=self.sha256, path=path)
+            self.splits, self.review, self.sha256 = reviewed.splits, reviewed.applied, reviewed.sha256
         parts = {name: part.labels.tolist() for name, part in self.splits.by_name().items()}
         self.labels = self.task.names(parts["train"])
         self.targets: dict[str, NDArray[Any]] = {
@@ -75,14 +81,26 @@ class Run(ABC, Generic[AnyOf, Part]):
         }
         self.scale = self.task.scale(self.targets["train"])
         self.report, lines = self.describe_data()
-        self.offsets: NDArray[np.float64] | None = None  # of the logits, for rare classes
+        self.adjustment = Adjustment(self)
+        self.adjustment.check()
+        self.fairness = weights_of(self)
         self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
         self.term_figures: dict[str, Any] = {}  # what terms of [interpretability] measured on validation rows
+        self.known_baseline: Mapping[str, NDArray[np.float64]] | None = None  # of an earlier run on the same splits
         if few := few_rows({name: len(part) for name, part in parts.items()}, config.data):
             self.warn(few)
             lines.append(f"note: {few}")
+        if self.review:
+            self.report[REVIEWED] = self.review.as_json()
+            for sentence in self.review.warnings():
+                self.warn(sentence)
+            lines += [self.review.told(), *(f"note: {one}" for one in self.review.warnings())]
         for line in lines:
             say(line)
+
+    def sides(self, name: str) -> list[str]:
+        """The groups of `[fairness]` that the rows of a split are in; raises UsageError if the data do not tell."""
+        return side_groups(self.splits.by_name()[name].sides, self.config.data.origin)
 
     def warn(self, sentence: str) -> None:
         """Adds a note to data.json and the report."""
@@ -142,6 +160,10 @@ class Run(ABC, Generic[AnyOf, Part]):
         """What the simple model answers on "validation" and "test", float64 [rows, outputs]."""
 
     @abstractmethod
+    def label_model(self, names: Sequence[str]) -> LabelModel:
+        """What doubts the labels of the rows of some splits, one after the other, by classes."""
+
+    @abstractmethod
     def game(self, row: int) -> Game | None:
         """A test row as a game of its parts; None if it has none."""
 
@@ -161,6 +183,10 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Groups of test rows to measure apart, bool [rows] each, by what they are."""
         return {}
 
+    @abstractmethod
+    def row_fields(self, name: str) -> Mapping[str, Sequence[Any]]:
+        """What the rows of a split tell of themselves, as slices ask for it, by name."""
+
     def always_told(self) -> set[str]:
         """Those of them that the report tells however well the model does on them."""
         return set()
@@ -171,6 +197,10 @@ class Run(ABC, Generic[AnyOf, Part]):
 
     def shown(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002 - what it shows of the answers
         """What the report shows besides."""
+        return {}
+
+    def figures(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002
+        """What metrics.json and the report have besides, by name."""
         return {}
 
     def curves(self) -> dict[str, str]:
@@ -195,8 +225,10 @@ class Run(ABC, Generic[AnyOf, Part]):
             resume,
             progress,
             step_loss=self.step_loss,
+            weights={} if self.fairness is None else self.fairness.by_split(self),
         )
         outcome = self.fit(fitting)
+        self.adjustment.divide()  # before terms learn what the model answers
         for term in active_terms(self.config.interpretability, self.config.kind):
             term.after(self)
         return outcome
@@ -234,7 +266,7 @@ class Run(ABC, Generic[AnyOf, Part]):
     def finish(self, folder: Path, outcome: Outcome, say: Say) -> None:
         """Evaluates and writes everything into the run's finished folder, which exists."""
         begin_s = time.monotonic()
-        evaluations = {"validation": self._decided(self.evaluate("validation", self.predict("validation")))}
+        evaluations = {"validation": self.adjustment.decided()}
         evaluations["test"] = self.evaluate("test", self.predict("test"))
         forgotten = self._forgetting.after()
         if self.tells_evaluation:
@@ -244,7 +276,9 @@ class Run(ABC, Generic[AnyOf, Part]):
             say(line)
         for one in forgotten.values():
             say(forgetting_line(one))
+        reliability = self.adjustment.measured(evaluations["validation"], evaluations["test"], metrics)
         metrics |= {"forgetting": forgotten} if forgotten else {}
+        metrics |= (besides := self.figures(evaluations["test"]))
         easier = self._easier(outcome)
         figures = {"figures": self.term_figures} if self.term_figures else {}
         metrics |= {"interpretability": {**easier.as_json(), **figures}} if easier else {}
@@ -255,11 +289,14 @@ class Run(ABC, Generic[AnyOf, Part]):
         self.write_model(folder)
         self.verdict, rows = found, list(self.held_out(folder))
         write_held_out(folder, rows, self.held_out_outputs(evaluations["test"].outputs))
+        write_baseline(folder / HELD_OUT_NAME, self.simple)
         description, config_toml = self._description(outcome, easier), format_config(self.config)
         (folder / "config.toml").write_text(config_toml, encoding="utf-8")
         for name, content in (("metrics", metrics), ("data", self.report)):
             write_json(folder / f"{name}.json", content)
         write_run(folder, description)
+        diagnosis = diagnose(self, evaluations, explanations)
+        write_json(folder / DIAGNOSIS_NAME, diagnosis.as_json())
         write_report(
             folder / "report.html",
             self.template,
@@ -273,11 +310,15 @@ class Run(ABC, Generic[AnyOf, Part]):
             config_toml=config_toml,
             title=Path(self.config.data.origin).stem,
             explanations=explanations,
+            diagnosis=diagnosis,
             slices=slices.groups,
             sliced=slices.measured,
             forgetting=forgotten,
             easier=easier,
             thresholds=self.task.thresholds(test, self.labels),
+            adjustment=self.adjustment,
+            reliability=reliability,
+            besides=besides,
             baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),
         )
@@ -309,35 +350,22 @@ class Run(ABC, Generic[AnyOf, Part]):
             self.say(f"explained {found.rows:,} test {self.config.data.counted}{few} in {duration(found.seconds)}")
         return found
 
-    def _decided(self, validation: Evaluation) -> Evaluation:
-        """Adds offsets to the model's logits where rare classes gain by it; the answers to the validation then."""
-        if self.config.training.rare_classes == "plain":
-            return validation
-        offsets = decision_offsets(self.task, validation, self.targets["train"], self.labels)
-        layer = None if offsets is None else fold_offsets(self.network, offsets)
-        if offsets is None or layer is None:
-            return validation
-        moved = self.evaluate("validation", self.predict("validation"))
-        if not np.allclose(moved.outputs, validation.outputs + offsets, atol=_SAME_LOGITS):
-            shift_bias(layer, -offsets)  # not the layer that makes the logits, then
-            return validation
-        self.offsets, metric = offsets, self.task.decision_metric
-        before, after = (one.metrics[metric] for one in (validation, moved))
-        self.say(
-            f"rare classes: offsets of the logits take the validation's {self.task.titles[metric]} from {before:.3f} "
-            f'to {after:.3f} (training.rare_classes = "plain" leaves them out)'
-        )
-        return moved
-
     def _compared(self, evaluations: Mapping[str, Evaluation]) -> tuple[dict[str, Any], Verdict]:
         """Metrics with intervals, those of the simple model, and how the two and a trivial one compare."""
         begin_s = time.monotonic()
-        outputs = self.fit_baseline()
-        self.say(f"fitted {self.baseline} to compare with in {duration(time.monotonic() - begin_s)}")
-        theirs = {name: self.evaluate(name, answers) for name, answers in outputs.items()}
+        outputs = self.known_baseline
+        if outputs is None:
+            outputs = self.fit_baseline()
+            self.say(f"fitted {self.baseline} to compare with in {duration(time.monotonic() - begin_s)}")
         task, labels, test, counted = self.task, self.labels, evaluations["test"], self.config.data.counted
-        model, simple = judged("", task, test, labels), judged(self.baseline, task, theirs["test"], labels)
-        trivial = always_alike(task, self.targets["train"], test, labels, counted=counted)
+        own = self.adjustment.task_of(outputs["validation"])
+        theirs = {
+            name: own.evaluate(answers, self.targets[name], labels, counted=counted)
+            for name, answers in outputs.items()
+        }
+        self.simple = BaselineAnswers(self.baseline, theirs["test"].outputs, own.rule)
+        model, simple = judged("", task, test, labels), judged(self.baseline, own, theirs["test"], labels)
+        trivial = always_alike(task.deciding(None, labels), self.targets["train"], test, labels, counted=counted)
         metrics = {
             "validation": evaluations["validation"].metrics,
             "test": model.metrics(labels),
@@ -363,7 +391,10 @@ class Run(ABC, Generic[AnyOf, Part]):
                 train_s=round(outcome.train_s, 1),
                 verdict=self.verdict,
                 interpretability=easier.as_message() if easier else None,
-                logit_offsets=[] if self.offsets is None else self.offsets.tolist(),
+                logit_offsets=[] if self.adjustment.offsets is None else self.adjustment.offsets.tolist(),
+                decision=self.adjustment.rule,
+                temperature=self.adjustment.temperature,
+                fairness=None if self.fairness is None else self.fairness.as_message(),
             )
         )
         return record
@@ -371,22 +402,6 @@ class Run(ABC, Generic[AnyOf, Part]):
     def target_scale(self) -> TargetScale | None:
         """What takes answers in standard deviations to the unit of the target; None for classes and labels."""
         return None if self.labels else TargetScale(mean=self.scale.mean, spread=self.scale.spread)
-
-
-def few_rows(rows: Mapping[str, int], data: LabelledData) -> str:
-    """A warning of splits that are too small to measure on, and the remedy; empty if there are none."""
-    small = {name: rows[name] for name in ("validation", "test") if rows[name] < _FEW_ROWS}
-    if not small:
-        return ""
-    listed = " and ".join(f"{count} {name} {data.counted}" for name, count in small.items())
-    own = [f"data.{name}_fraction" for name in small if not getattr(data, name)]
-    fewest = min(small.values())
-    half = 1.96 * math.sqrt(0.25 / fewest)  # of the normal interval of a share of one half
-    larger = f", or give larger parts with {' and '.join(own)}" if own else ""
-    return (
-        f"there are only {listed}: a share that is measured on {fewest} may be off by {min(half, 1):.2f}; add "
-        f"{data.counted}{larger}"
-    )
 
 
 def _key(name: str) -> str:

@@ -12,7 +12,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any  # rows of whatever kind
 
@@ -26,15 +27,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import IntervalStrategy
 
 from explicate.errors import ExplicateError
 from explicate_training.config.sections import TrainingOptions
-from explicate_training.interpretability.step_loss import TERM, StepLoss
+from explicate_training.interpretability.step_loss import ROW_WEIGHTS, TERM, StepLoss
 from explicate_training.loop.checkpoints import CheckpointRule, Patience, checkpoint_rule
 from explicate_training.loop.optimisers import trainer_options, unfreezing, weight_groups
 from explicate_training.loop.rows import EpochOrder
 from explicate_training.loop.training_device import placement
-from explicate_training.tasks.task import TargetScale, Task
+from explicate_training.tasks.task import Loss, TargetScale, Task
 
 
 def quieten_libraries() -> None:
@@ -91,6 +93,13 @@ class Fitting:
     resume: bool  # go on from the last checkpoint in that folder
     callback: TrainerCallback  # hears of each step
     step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]; None: the task's own
+    last_is_best: bool = False  # the last look is taken, whatever the validation rows say
+    most_looks: int = 0  # at the validation rows in all; 0: as the config says
+    weights: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)  # of rows by split; empty: all alike
+
+    def weight_columns(self, split: str) -> dict[str, NDArray[np.float32]]:
+        """What rows of a split carry for the loss, by name: [rows], or [rows, labels]."""
+        return {ROW_WEIGHTS: self.weights[split]} if self.weights else {}
 
 
 class _Trainer(Trainer):
@@ -99,6 +108,7 @@ class _Trainer(Trainer):
     order: EpochOrder
     rule: CheckpointRule
     options: TrainingOptions
+    task_loss: Loss
     step_loss: StepLoss | None
     _masking = False  # validation: whether players are hidden
     _batch_number = 0  # of a validation
@@ -134,6 +144,8 @@ class _Trainer(Trainer):
     ) -> Any:
         """The task's loss alone, or with terms."""
         if self.step_loss is None:
+            if (weights := inputs.pop(ROW_WEIGHTS, None)) is not None:
+                self.compute_loss_func = partial(self.task_loss, weights=weights)
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if not return_outputs:
             return self.step_loss.loss(model, inputs, step=self.state.global_step)
@@ -181,6 +193,8 @@ def fit(
     order: EpochOrder,
     collate: Callable[[Any], Any] = _as_fetched,
     evaluation_rows: int = 64,
+    loss: Loss | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Outcome:
     """Trains in place; afterwards the model has the weights of its best validation, and answers in fp32.
 
@@ -192,6 +206,8 @@ def fit(
         order: the order of training rows.
         collate: makes a batch of rows; those that are fetched as a batch are one.
         evaluation_rows: rows of a batch of the validation.
+        loss: what a step and a look take, instead of the task's own.
+        callbacks: hear of each step, too.
 
     Raises:
         ExplicateError: the weights became infinite or not a number.
@@ -205,21 +221,25 @@ def fit(
     patience, step_loss = config.early_stopping_patience, fitting.step_loss
     imbalanced = task.imbalanced(fitting.targets, len(labels))
     rule = checkpoint_rule(task, config, imbalanced=imbalanced, masked=step_loss is not None and step_loss.hides)
+    rule = replace(rule, last=fitting.last_is_best)
+    loss = loss or task.loss(fitting.targets, len(task.outputs(labels)), config)
     trainer = _Trainer(
         model=model,
         args=_arguments(fitting, rule, rows=len(order), evaluation_rows=evaluation_rows),
         data_collator=collate,
         train_dataset=train,
         eval_dataset=validation,
-        compute_loss_func=task.loss(fitting.targets, len(task.outputs(labels)), config),
+        compute_loss_func=loss,
         compute_metrics=metrics,
         callbacks=[
             fitting.callback,
+            *callbacks,
             *([Patience(patience)] if patience else []),
             *unfreezing(model, config, math.ceil(len(order) / config.batch_size)),
         ],
     )
-    trainer.order, trainer.rule, trainer.options, trainer.step_loss = order, rule, config, step_loss
+    trainer.order, trainer.rule, trainer.options = order, rule, config
+    trainer.task_loss, trainer.step_loss = loss, step_loss
     with _beside(model, step_loss):
         return _run(trainer, resume=fitting.resume)
 
@@ -264,6 +284,8 @@ def _arguments(fitting: Fitting, rule: CheckpointRule, *, rows: int, evaluation_
     steps_per_epoch = math.ceil(rows / config.batch_size)
     steps = steps_per_epoch * config.epochs
     steps_per_evaluation = max(1, math.ceil(steps_per_epoch / config.evaluations_per_epoch))
+    if fitting.most_looks:
+        steps_per_evaluation = max(steps_per_evaluation, math.ceil(steps / fitting.most_looks))
     place = placement(config)
     arguments = TrainingArguments(
         output_dir=str(fitting.checkpoints),
@@ -303,6 +325,53 @@ def _arguments(fitting: Fitting, rule: CheckpointRule, *, rows: int, evaluation_
     if arguments.n_gpu > 1:  # or a step would be of so many batches, with one copy of the model in each GPU
         arguments._n_gpu = 1
     return arguments
+
+
+def learn_unlabelled(
+    model: nn.Module,
+    rows: Any,
+    fitting: Fitting,
+    *,
+    folder: Path,
+    resume: bool,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    order: EpochOrder,
+    collate: Callable[[Any], Any],
+) -> int:
+    """Trains in place on rows that bring their own targets, without looking at any others; returns how many steps.
+
+    Args:
+        model: answers with its "loss" and "logits".
+        rows: by their places in `order`.
+        fitting: of the run that this comes before; its device, precision and seed hold, and its callback hears of it.
+        folder: for checkpoints, a few in each epoch.
+        resume: go on from the last one.
+        epochs, batch_size, learning_rate: how long and how fast.
+        order: the order of rows.
+        collate: makes a batch of rows.
+
+    Raises:
+        ExplicateError: the weights became infinite or not a number.
+    """
+    own: dict[str, Any] = {"optimiser": "adamw", "layer_lr_decay": 1.0, "gradual_unfreezing": 0.0, "schedule": "linear"}
+    config = replace(
+        fitting.config,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        evaluations_per_epoch=2,
+        **own,
+    )
+    told = replace(fitting, config=config, checkpoints=folder, most_looks=0)
+    arguments = _arguments(told, CheckpointRule("loss", True, False), rows=len(order), evaluation_rows=batch_size)
+    arguments.eval_strategy, arguments.load_best_model_at_end = IntervalStrategy.NO, False
+    trainer = _Trainer(
+        model=model, args=arguments, data_collator=collate, train_dataset=rows, callbacks=[fitting.callback]
+    )
+    trainer.order, trainer.options, trainer.step_loss = order, config, None
+    return _run(trainer, resume=resume).steps
 
 
 def _history(log: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:

@@ -6,6 +6,7 @@ nor from the exported graph, to hold those against. The client's views draw them
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any  # what ExplainResult is given by kind; JSON values
@@ -27,6 +28,7 @@ _MOST_EXAMPLES = 8  # classes with an example
 _MOST_MISTAKES = 5
 _MOST_COLUMNS = 10  # of a row
 _FEWEST_ROWS = 5  # of which importance is told
+_CONFUSIONS, _CONFUSED_ROWS, _FEWEST_CONFUSED, _CONFUSED_PARTS = 3, 8, 3, 8
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,29 @@ class Importance:
 
 
 @dataclass(frozen=True)
+class Confusion:
+    """Rows of one class that are answered rightly beside those that are taken for another one.
+
+    right_rows, wrong_rows: how many test rows there are of each; right_explained, wrong_explained: on how many of them
+    `parts` rest: a part's name, and by how much it speaks for the true class rather than the other, on average over the
+    rows of either kind; a row without the part counts as 0.
+    """
+
+    true: str
+    answered: str
+    right_rows: int
+    wrong_rows: int
+    right_explained: int
+    wrong_explained: int
+    parts: list[tuple[str, float, float]]
+
+    @property
+    def largest(self) -> float:
+        """The size of the strongest."""
+        return max(max(abs(right), abs(wrong)) for _, right, wrong in self.parts)
+
+
+@dataclass(frozen=True)
 class Explanations:
     """What a report shows. `rows`: how many rows `importance` rests on; 0 when they were too few to tell it."""
 
@@ -78,6 +103,7 @@ class Explanations:
     rows: int
     wanted: int
     seconds: float
+    confusions: list[Confusion] = field(default_factory=list)
     parts: tuple[Ground, ...] = ()  # the strongest, with their directions
 
     @property
@@ -131,6 +157,7 @@ def explain_rows(
         examples=[teller.told(row) for row in examples],
         mistakes=[teller.told(row) for row in mistakes],
         importance=importance,
+        confusions=_confusions(teller, labels, in_time),
         rows=len(enough),
         wanted=len(rows),
         seconds=time.monotonic() - begin_s,
@@ -154,7 +181,7 @@ class _Teller:
         self._labels, self._names = labels, list(labels) or [target_name]
         self._sizes, self._true, self._predicted = task.mistakes(test, labels)
         self._scores = task.scores(test.outputs)
-        self._found: dict[int, tuple[Game, NDArray[np.float64], float] | None] = {}
+        self._found: dict[int, tuple[Game, NDArray[np.float64], NDArray[np.float64]] | None] = {}
 
     def examples(self) -> list[int]:
         """The row of each class that is answered rightly and surest; of numbers those nearest to three quantiles."""
@@ -177,24 +204,24 @@ class _Teller:
         """Whether the row has parts to explain."""
         if row not in self._found:
             game = self._game(row)
-            self._found[row] = None if game is None else (game, *self._values(game, self._output(row)))
+            self._found[row] = None if game is None else (game, *self._values(game))
         return self._found[row] is not None
 
     def _output(self, row: int) -> int:
         return int(self._scores[row].argmax())
 
-    def _values(self, game: Game, output: int) -> tuple[NDArray[np.float64], float]:
-        """Shapley values float64 [players] of one output's score, and the score without any part."""
+    def _values(self, game: Game) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Shapley values float64 [players, outputs] of the scores, and the scores [outputs] without any part."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its plots call what matplotlib is about to change
             import shap  # a second or two, which a check of the data need not take
 
-        players = len(game.features)
+        players, outputs = len(game.features), self._scores.shape[1]
 
         def score(present: NDArray[Any]) -> NDArray[np.float64]:
             if not len(present):  # shap asks so at times
-                return np.zeros(0)
-            return self._task.scores(game.outputs(np.asarray(present) > 0.5))[:, output]
+                return np.zeros((0, outputs))
+            return self._task.scores(game.outputs(np.asarray(present) > 0.5))
 
         absent, present = np.zeros((1, players)), np.ones((1, players))
         if players <= _EXACT_PLAYERS:
@@ -204,19 +231,28 @@ class _Teller:
             explainer = shap.explainers.Permutation(score, absent, seed=self._seed)
             evaluations = orders * (2 * players + 1)
             found = explainer(present, max_evals=evaluations, batch_size=_EVALUATIONS, silent=True)
-        return np.asarray(found.values[0], dtype=np.float64), float(np.ravel(found.base_values)[0])
+        values = np.asarray(found.values[0], dtype=np.float64).reshape(players, outputs)
+        return values, np.asarray(found.base_values, dtype=np.float64).reshape(-1)[:outputs]
 
     def signed(self, row: int) -> SignedRow:
         """Values by key; parts with one key add up."""
         game, values, _ = self._known(row)
-        sums: dict[str, float] = {}
-        for key, value in zip(game.keys, values.tolist(), strict=True):
-            sums[key] = sums.get(key, 0.0) + value
-        return SignedRow(self._output(row), sums, game.given.get("row") or {}, placed=game.granularity == "grid")
+        return SignedRow(
+            self._output(row),
+            _by_key(game, values[:, self._output(row)]),
+            game.given.get("row") or {},
+            placed=game.granularity == "grid",
+        )
+
+    def towards(self, row: int, right: int, wrong: int) -> dict[str, float]:
+        """By how much each key speaks for one output rather than another."""
+        game, values, _ = self._known(row)
+        return _by_key(game, values[:, right] - values[:, wrong])
 
     def told(self, row: int) -> ExplainedRow:
-        game, values, start = self._known(row)
+        game, of_outputs, starts = self._known(row)
         output = self._output(row)
+        values, start = of_outputs[:, output], float(starts[output])
         score = float(self._scores[row, output])
         return ExplainedRow(
             row=row,
@@ -228,10 +264,60 @@ class _Teller:
             drawing=html.drawing(_result(game, values, self._names[output], output, start, score), most=_MOST_COLUMNS),
         )
 
-    def _known(self, row: int) -> tuple[Game, NDArray[np.float64], float]:
+    def confused(self) -> list[tuple[int, int, list[int], list[int]]]:
+        """The most confused pairs of classes (true, answered), with the rows of each answered rightly, and so."""
+        decided, targets = self._task.decided(self._test.outputs), self._test.targets
+        if decided is None or not self._task.one_of_classes:
+            return []
+        pairs = Counter(zip(targets.tolist(), decided.tolist(), strict=True))
+        wrong = [pair for pair, count in pairs.most_common() if pair[0] != pair[1] and count >= _FEWEST_CONFUSED]
+        rows = {pair: np.flatnonzero((targets == pair[0]) & (decided == pair[1])).tolist() for pair in pairs}
+        return [
+            (true, answered, rows.get((true, true), []), rows[true, answered]) for true, answered in wrong[:_CONFUSIONS]
+        ]
+
+    def known_first(self, rows: Sequence[int]) -> list[int]:
+        """Rows in the order in which to explain them: those that are explained cost nothing."""
+        return sorted(rows, key=lambda row: self._found.get(row) is None)
+
+    def _known(self, row: int) -> tuple[Game, NDArray[np.float64], NDArray[np.float64]]:
         found = self._found[row]
         assert found is not None, "only rows that were explained are told"
         return found
+
+
+def _confusions(
+    teller: _Teller, labels: Sequence[str], in_time: Callable[[Iterable[int]], list[int]]
+) -> list[Confusion]:
+    """The most confused classes side by side; those of which too few rows could be explained are left out."""
+    found = []
+    for true, answered, *sides in teller.confused():
+        rows = [in_time(teller.known_first(side)[:_CONFUSED_ROWS]) for side in sides]
+        if min(map(len, rows)) < _FEWEST_CONFUSED:
+            continue
+        right, wrong = (_mean([teller.towards(row, true, answered) for row in side]) for side in rows)
+        size = {name: max(abs(right.get(name, 0.0)), abs(wrong.get(name, 0.0))) for name in {**right, **wrong}}
+        strongest = sorted(size, key=lambda name: (-size[name], name))[:_CONFUSED_PARTS]
+        parts = [(name, right.get(name, 0.0), wrong.get(name, 0.0)) for name in strongest]
+        counts = [*map(len, sides), *map(len, rows)]
+        found.append(Confusion(labels[true], labels[answered], *counts, parts))
+    return found
+
+
+def _mean(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    sums: dict[str, float] = {}
+    for row in rows:
+        for name, value in row.items():
+            sums[name] = sums.get(name, 0.0) + value / len(rows)
+    return sums
+
+
+def _by_key(game: Game, values: NDArray[np.float64]) -> dict[str, float]:
+    """Values float64 [players] by key; parts with one key add up."""
+    sums: dict[str, float] = {}
+    for key, value in zip(game.keys, values.tolist(), strict=True):
+        sums[key] = sums.get(key, 0.0) + value
+    return sums
 
 
 def _result(

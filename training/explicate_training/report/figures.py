@@ -61,7 +61,7 @@ def masked_curve(points: Sequence[tuple[float, float, tuple[float, float] | None
     known = np.array([(share, *ends) for share, _, ends in points if ends]).reshape(-1, 3)
     axes.fill_between(known[:, 0], known[:, 1], known[:, 2], color=_TRAIN, alpha=0.2, linewidth=0)
     axes.set(xlim=(-0.02, 0.92))
-    return _svg(figure)
+    return svg_of(figure)
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
@@ -85,7 +85,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> 
             for (true, predicted), count in np.ndenumerate(matrix):
                 color = "white" if shares[true, predicted] > 0.5 else "black"
                 axes.text(predicted, true, f"{count:,}", ha="center", va="center", color=color)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def reliability_diagram(bins: Sequence[ReliabilityBin], *, counted: str = "texts") -> str:
@@ -106,22 +106,23 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], *, counted: str = "texts
         upper.legend(frameon=False, loc="upper left", fontsize=9)
         lower.bar(middles, [one.count for one in filled], width, color=_GREY)
         lower.set(xlabel="confidence (probability of the predicted class)", ylabel=counted)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def ranking_curves(
-    ranked: Mapping[str, tuple[NDArray[np.float64], NDArray[np.bool_]]], *, threshold: float | None
+    ranked: Mapping[str, tuple[NDArray[np.float64], NDArray[np.bool_]]], *, thresholds: Sequence[float | None]
 ) -> str:
     """ROC and precision-recall curves of scores float64 [rows] against which rows are positive, by name.
 
-    Those of at most eight names, with the area under each curve. threshold: where each has a dot; None for no dots.
+    Those of at most eight names, with the area under each curve. thresholds: where each has a dot; None for no dot.
     Fawcett, An introduction to ROC analysis (2006); average precision as scikit-learn defines it.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.6, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2)
-        drawn = [(name, *pair) for name, pair in ranked.items() if 0 < pair[1].sum() < len(pair[1])][:_MOST_CURVES]
-        for name, scores, positive in drawn:
+        named = zip(ranked.items(), thresholds, strict=True)
+        drawn = [(name, *pair, dot) for (name, pair), dot in named if 0 < pair[1].sum() < len(pair[1])][:_MOST_CURVES]
+        for name, scores, positive, threshold in drawn:
             _ranking(left, right, _plain(name) if len(drawn) > 1 else "", scores, positive, threshold)
         left.plot([0, 1], [0, 1], "--", color=_GREY, linewidth=1)
         left.set(xlabel="false positive rate", ylabel="true positive rate (recall)", xlim=(-0.01, 1), ylim=(0, 1.01))
@@ -129,7 +130,7 @@ def ranking_curves(
         for axes in (left, right):
             if drawn:
                 axes.legend(frameon=False, fontsize=8)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def _ranking(
@@ -167,7 +168,7 @@ def importance_bars(named: Sequence[tuple[str, float, float, float]], *, axis: s
         axes.set_yticks(places, [_plain(name) for name, *_ in named])
         axes.invert_yaxis()
         axes.set(xlabel=axis, xlim=(0, None))
-        return _svg(figure)
+        return svg_of(figure)
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,7 @@ def shape_functions(panels: Sequence[ShapePanel], *, axis: str) -> str:
                 axes.set_ylabel(_plain(axis, 34), fontsize=8)
             if not place and len(panel.added) > 1:
                 axes.legend(frameon=False, fontsize=7)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def _number_panel(axes: mpl.axes.Axes, panel: ShapePanel) -> None:
@@ -253,7 +254,7 @@ def residuals(predicted: NDArray[np.floating[Any]], targets: NDArray[Any], name:
         right.hist(predicted - targets, bins=30, color=_TRAIN)
         right.axvline(0, color=_GREY, linestyle="--", linewidth=1)
         right.set(xlabel="predicted - true", ylabel=counted)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def _new(xlabel: str, ylabel: str) -> tuple[Figure, mpl.axes.Axes]:
@@ -273,7 +274,7 @@ def _with_best(figure: Figure, best_step: int) -> str:
     axes = figure.axes[0]
     axes.axvline(best_step, color=_BEST, linestyle=":", label="chosen checkpoint")
     axes.legend(frameon=False, fontsize=9)
-    return _svg(figure)
+    return svg_of(figure)
 
 
 def _plain(label: str, longest: int = 18) -> str:
@@ -281,7 +282,8 @@ def _plain(label: str, longest: int = 18) -> str:
     return (label if len(label) <= longest else label[: longest - 1] + "…").replace("$", r"\$")
 
 
-def _svg(figure: Figure) -> str:
+def svg_of(figure: Figure) -> str:
+    """A drawing, its letters kept as letters."""
     drawing = io.StringIO()
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # matplotlib measures letters with its own font and warns of those that it lacks.

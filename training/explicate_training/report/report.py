@@ -10,8 +10,11 @@ import numpy as np
 
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate.views import html
+from explicate.views.amounts import translucent
 from explicate.views.page_style import PAGE_STYLE
 from explicate_bundle.telling.lay_page import facts_of_run, lay_page
+from explicate_training.calibration.adjustment import Adjustment
+from explicate_training.calibration.reliability import TITLES, Reliability
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.cleaning import CleaningReport
 from explicate_training.data.labels import SPLITS
@@ -119,6 +122,8 @@ def write_report(
     drawings: Sequence[Drawing],
     explanations: Explanations,
     easier: Trained | None = None,
+    adjustment: Adjustment,
+    reliability: Reliability | None = None,
     **shown: Any,
 ) -> None:
     """Writes report.html. Strings of the user are escaped: none of them can become markup.
@@ -132,6 +137,8 @@ def write_report(
         drawings: of the answers on the test part.
         explanations: of test rows.
         easier: what `[interpretability]` did.
+        adjustment: what was done to the answers once the weights were chosen.
+        reliability: what a temperature did, or would do.
         shown: what else the template shows.
     """
     environment = jinja2.Environment(
@@ -150,11 +157,17 @@ def write_report(
         importance=_importance(explanations),
         masked_curve=_masked_curve(easier),
         easier=easier,
+        chosen=[(one, data_uri(one.drawing)) for one in adjustment.points],
+        cost=adjustment.cost,
+        reliability=reliability,
+        reliability_drawing=data_uri(reliability.drawing) if reliability else "",
+        reliability_titles=TITLES,
         run=run,
         lay=lay_page(facts_of_run(run, metrics)),
         page_style=PAGE_STYLE,
         view_style=html.STYLE,
         **{split: metrics[split] for split in ("validation", "test")},
+        shade=translucent,
         **shown,
     )
     # A lone surrogate cannot be in a cleaned text; dropped examples may be anything.

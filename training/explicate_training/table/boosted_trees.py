@@ -4,7 +4,7 @@ They get their chance: of a few learning rates and tree sizes, and of all number
 the best, as they choose the network's checkpoint.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, product
 from typing import Any  # scikit-learn's estimators
@@ -15,12 +15,72 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from explicate_bundle.columns import TableRows
+from explicate_training.label_review.label_model import FittedLabels, LabelModel, Reason, Rows, spread, strongest
 from explicate_training.table.date_parts import DatePlaces
 from explicate_training.table.fitting import TableExamples
 from explicate_training.tasks.task import baseline_loss
 
 _LEARNING_RATES, _LEAVES, _TREES = (0.03, 0.1), (6, 31), 200
+_LABELS_TREES, _LABELS_BACKGROUND = 60, 20
 _MOST_CATEGORIES = 250  # that these trees tell apart; columns with more are read as numbers
+
+
+class TreeLabels(LabelModel):
+    """Gradient-boosted trees, to doubt labels by; `columns` are the names of the numbers and codes, in their order."""
+
+    name = "gradient-boosted trees"
+
+    def __init__(
+        self, rows: TableExamples, columns: Sequence[str], classes: int, *, seed: int, dates: DatePlaces
+    ) -> None:
+        """The rows are read as the network reads them."""
+        self.rows, self.columns, self.classes, self.seed, self.dates = rows, columns, classes, seed, dates
+
+    def fit(self, rows: Rows) -> FittedLabels:
+        examples = _with_date_parts(self.some(rows), self.dates)
+        # Fewer leaves and trees than the baseline's: nothing stops them from learning wrong labels by heart.
+        model = _fit(
+            examples, self.classes, learning_rate=0.1, leaves=6, seed=self.seed, monotone={}, trees=_LABELS_TREES
+        )
+        return _FittedTreeLabels(self, rows, model)
+
+    def some(self, rows: Rows) -> TableExamples:
+        """These rows, with their targets."""
+        return TableExamples(self.rows.encoded[rows], self.rows.targets[rows])
+
+
+class _FittedTreeLabels(FittedLabels):
+    def __init__(self, of: TreeLabels, rows: Rows, model: Any) -> None:
+        self._of, self._model = of, model
+        places = np.linspace(0, len(rows) - 1, min(len(rows), _LABELS_BACKGROUND)).astype(int)
+        self._others = of.some(rows[places]).encoded
+
+    def probabilities(self, rows: Rows) -> NDArray[np.float64]:
+        return self._shares(self._of.some(rows).encoded)
+
+    def _shares(self, encoded: TableRows) -> NDArray[np.float64]:
+        examples = _with_date_parts(TableExamples(encoded, np.zeros(len(encoded))), self._of.dates)
+        return spread(self._model.predict_proba(_matrix(examples.encoded)), self._model.classes_, self._of.classes)
+
+    def reasons(self, row: int, given: int, suggested: int) -> list[Reason]:
+        """By how much the log-odds fall, on average, when a column has the cell of another row."""
+        own, others = self._of.some(np.array([row])).encoded, self._others
+        count, numbers = len(others), own.numbers.shape[1]
+        columns = numbers + own.codes.shape[1]
+        varied = own[np.zeros(columns * count, dtype=int)]
+        for column in range(columns):
+            rows = slice(column * count, (column + 1) * count)
+            if column < numbers:
+                varied.numbers[rows, column] = others.numbers[:, column]
+            else:
+                varied.codes[rows, column - numbers] = others.codes[:, column - numbers]
+        odds = [_log_odds(self._shares(one), given, suggested) for one in (own, varied)]
+        return strongest(self._of.columns, odds[0] - odds[1].reshape(columns, count).mean(axis=1))
+
+
+def _log_odds(shares: NDArray[np.float64], given: int, suggested: int) -> NDArray[np.float64]:
+    logs = np.log(np.maximum(shares, 1e-6))
+    return np.asarray(logs[:, suggested] - logs[:, given])
 
 
 def boosted_trees_outputs(
@@ -61,7 +121,14 @@ def _with_date_parts(examples: TableExamples, dates: DatePlaces) -> TableExample
 
 
 def _fit(
-    train: TableExamples, classes: int, *, learning_rate: float, leaves: int, seed: int, monotone: Mapping[int, int]
+    train: TableExamples,
+    classes: int,
+    *,
+    learning_rate: float,
+    leaves: int,
+    seed: int,
+    monotone: Mapping[int, int],
+    trees: int = _TREES,
 ) -> Any:
     constraints = np.zeros(train.encoded.numbers.shape[1] + train.encoded.codes.shape[1])
     constraints[list(monotone)] = list(monotone.values())
@@ -69,7 +136,7 @@ def _fit(
     estimator = kind(
         learning_rate=learning_rate,
         max_leaf_nodes=leaves,
-        max_iter=_TREES,
+        max_iter=trees,
         early_stopping=False,
         categorical_features=_categorical(train.encoded),
         random_state=seed,

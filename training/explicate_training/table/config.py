@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from explicate.errors import UsageError
+from explicate_training.calibration.options import CalibrationOptions, ThresholdOptions
 from explicate_training.config.checks import check_data, check_forgetting, check_layers, check_values
 from explicate_training.config.sections import (
     Entries,
@@ -15,7 +16,9 @@ from explicate_training.config.sections import (
     option,
 )
 from explicate_training.data.demos import DEMO_TABLES
+from explicate_training.fairness.options import FairnessOptions
 from explicate_training.interpretability.terms import Interpretability, absent, check_terms
+from explicate_training.table.resampling.options import ResamplingConfig
 
 DECLARABLE_TYPES = ("number", "date", "category", "boolean", "ordinal", "ignore")
 WRITTEN_TYPES = ("number", "date")
@@ -138,7 +141,11 @@ class TableConfig:
     data: TableDataConfig = field(default_factory=TableDataConfig)
     model: TableModelConfig = field(default_factory=TableModelConfig)
     training: TableTrainingConfig = field(default_factory=TableTrainingConfig)
+    resampling: ResamplingConfig = field(default_factory=ResamplingConfig)
     interpretability: Interpretability = field(default_factory=absent)
+    calibration: CalibrationOptions = field(default_factory=CalibrationOptions)
+    thresholds: ThresholdOptions = field(default_factory=ThresholdOptions)
+    fairness: FairnessOptions = field(default_factory=FairnessOptions)
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def check(self) -> None:

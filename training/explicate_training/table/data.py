@@ -68,6 +68,10 @@ class Table(LabelledSet):
         """The same without these columns."""
         return replace(self, columns=tuple(column for column in self.columns if column.name not in names))
 
+    def content(self, place: int) -> dict[str, Any]:
+        """The cells of a row."""
+        return self.row(place)
+
     def row(self, number: int) -> dict[str, Any]:
         """One row as JSON values by column name: numbers, strings, true or false, None where missing."""
         return {column.name: _json_value(column, column.values[number]) for column in self.columns}

@@ -100,8 +100,8 @@ def fit_table(
     """
     outcome = fit(
         _TrainedNetwork(network, config.hidden_cells),
-        _rows(train, fitting),
-        _rows(validation, fitting),
+        _rows(train, "train", fitting),
+        _rows(validation, "validation", fitting),
         fitting,
         order=BalancedOrder(train.targets, config.imbalance, seed=config.seed),
         evaluation_rows=_EVALUATION_ROWS,
@@ -121,9 +121,10 @@ def predict_table(network: TableNetwork, encoded: TableRows) -> NDArray[np.float
     return np.concatenate(parts)
 
 
-def _rows(examples: TableExamples, fitting: Fitting) -> FetchedRows:
+def _rows(examples: TableExamples, split: str, fitting: Fitting) -> FetchedRows:
     targets = fitting.task.standard(examples.targets, fitting.scale)
     arrays = {"numbers": examples.encoded.numbers, "codes": examples.encoded.codes, "labels": targets}
+    arrays |= fitting.weight_columns(split)
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return FetchedRows(len(targets), lambda places: {name: tensor[places] for name, tensor in tensors.items()})
 

@@ -124,6 +124,11 @@ class TableNetwork(nn.Module, ABC):
         """(offset, scale) as float32 has them."""
         return self.get_buffer("target_offset")[0].item(), self.get_buffer("target_scale")[0].item()
 
+    def divide_outputs(self, by: float) -> None:
+        """Divides all outputs, and what columns add to them, by a number."""
+        for name in ("target_offset", "target_scale"):
+            self.get_buffer(name).div_(by)
+
     def settings(self) -> dict[str, Any]:
         """Its config as JSON values."""
         return asdict(self.config)

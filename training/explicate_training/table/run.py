@@ -20,10 +20,12 @@ from explicate_bundle.cells.date_notation import date_text
 from explicate_bundle.columns import FIRST_CATEGORY_CODE, TableRows
 from explicate_bundle.table_arrays import Background, write_background, write_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
+from explicate_training.fairness.weights import side_groups
 from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.tables.forbidden_columns import ForbiddenColumns
 from explicate_training.interpretability.tables.network_form import FREE, NetworkForm
 from explicate_training.interpretability.terms import term_of
+from explicate_training.label_review.label_model import LabelModel
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, one_thread
 from explicate_training.report.explanations import Game
@@ -31,7 +33,7 @@ from explicate_training.report.figures import shape_functions
 from explicate_training.report.report import data_lines, data_report, data_uri
 from explicate_training.report.slices import thirds
 from explicate_training.table.background import lime_statistics, summarise
-from explicate_training.table.boosted_trees import boosted_trees_outputs
+from explicate_training.table.boosted_trees import TreeLabels, boosted_trees_outputs
 from explicate_training.table.cleaning import REASONS, clean_table
 from explicate_training.table.column_types.column_typing import type_table
 from explicate_training.table.config import TableConfig, TableTrainingConfig
@@ -51,6 +53,8 @@ from explicate_training.table.game import background_rows, table_game
 from explicate_training.table.masking import ColumnPlayers
 from explicate_training.table.network import TabularNetworkConfig
 from explicate_training.table.report import column_lines, column_report, leakage_suspects, suspicion
+from explicate_training.table.resampling.smotenc import check_resampling, resampled_rows, told, true_shares
+from explicate_training.table.resampling.smotenc import figures as resampling_figures
 from explicate_training.table.saved_network import save_network
 from explicate_training.tasks.task import Evaluation, TargetScale, Task
 
@@ -59,6 +63,7 @@ _CELLS_TO_SHARE = 500_000  # of the training rows, for the trees
 LABEL = "is what the model predicts"
 GROUP = "keeps rows together"
 FORBIDDEN = "is forbidden"
+_MEASURES = ("number", "date")  # types of columns that make no groups
 
 
 class TableRun(Run[TableConfig, Table]):
@@ -71,6 +76,7 @@ class TableRun(Run[TableConfig, Table]):
     def read(self, tell: Say) -> tuple[Task, Table, str]:
         table, self._typing = type_table(read_table(self.config.data, tell), self.config.data, tell)
         table.task.check_options(self.config.training)
+        check_resampling(self.config, table.task)
         self._clean = clean_table(table, self.config.data)
         self._form = term_of(self.config.interpretability, NetworkForm)
         self._forbidden = self._checked_forbidden(table)
@@ -88,6 +94,20 @@ class TableRun(Run[TableConfig, Table]):
         if kept <= set(forbidden):
             raise UsageError("interpretability.forbidden names every column: leave one for the model to read")
         return tuple(name for name in forbidden if name in kept)
+
+    def sides(self, name: str) -> list[str]:
+        """By a column of the table, which may be forbidden."""
+        data, over, columns = self.config.data, self.config.fairness.over, self.splits.by_name()[name].columns
+        known = ", ".join(column.name for column in columns if column.type not in _MEASURES)
+        found = next((column for column in columns if column.name == over), None)
+        if found is None:
+            raise UsageError(f"fairness.over: there is no column {over!r} with categories; there are {known}")
+        if found.type in _MEASURES:
+            raise UsageError(
+                f"fairness.over: the column {over!r} holds a {found.type}, which makes no groups: declare its "
+                f"categories in data.columns, or name another ({known})"
+            )
+        return side_groups(found.values, data.origin)
 
     def features_by_column(self) -> list[tuple[str, list[int]]]:
         """The features of the network that each column becomes."""
@@ -176,8 +196,13 @@ class TableRun(Run[TableConfig, Table]):
     def fit(self, fitting: Fitting) -> Outcome:
         training = self._training
         fitting = replace(fitting, config=training)
+        train = self._examples["train"]
+        if self.config.resampling.method != "none":
+            train = resampled_rows(train, self.config.resampling, seed=training.seed)
+            fitting = replace(fitting, targets=train.targets)
+            self._resampled = train.targets
         with one_thread(when=self._weights * training.batch_size < _MULTIPLICATIONS_TO_SHARE):
-            return fit_table(self._network, self._examples["train"], self._examples["validation"], training, fitting)
+            return fit_table(self._network, train, self._examples["validation"], training, fitting)
 
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
         return predict_table(self._network, self._examples[name].encoded)
@@ -196,6 +221,15 @@ class TableRun(Run[TableConfig, Table]):
         )
         with one_thread(when=len(parts[0].encoded) * len(self._schema) < _CELLS_TO_SHARE):
             return self.task.baseline(fit_trees, parts, classes=len(self.labels))
+
+    def label_model(self, names: Sequence[str]) -> LabelModel:
+        rows = TableExamples(
+            TableRows.concatenated([self._examples[name].encoded for name in names]),
+            np.concatenate([self._examples[name].targets for name in names]),
+        )
+        columns = [column.name for numeric in (True, False) for column in self._schema if column.is_numeric == numeric]
+        seed, dates = self.config.training.seed, date_places(self._schema)
+        return TreeLabels(rows, columns, len(self.labels), seed=seed, dates=dates)
 
     def game(self, row: int) -> Game | None:
         return table_game(
@@ -219,6 +253,21 @@ class TableRun(Run[TableConfig, Table]):
             for column in self._schema
         ]
 
+    def figures(self, test: Evaluation) -> dict[str, Any]:
+        """What resampling did to the probabilities of test rows."""
+        if self.config.resampling.method == "none":
+            return {}
+        true = true_shares(self.targets["train"], self._resampled)
+        found = resampling_figures(
+            self.labels,
+            self.targets["train"],
+            self._resampled,
+            answered=test.metrics,
+            corrected=self.evaluate("test", test.outputs + true).metrics,
+        )
+        self.say(told(found))
+        return {"resampling": found}
+
     def shown(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002
         """What each column adds, where the network is a sum over columns."""
         network, grouped = self._network, any(column.group for column in self._schema)
@@ -234,6 +283,11 @@ class TableRun(Run[TableConfig, Table]):
     def groups(self) -> dict[str, NDArray[np.bool_]]:
         """By category, and by thirds of each number."""
         return {name: rows for column in self.splits.test.columns for name, rows in _groups_of(column)}
+
+    def row_fields(self, name: str) -> dict[str, Sequence[Any]]:
+        part = self.splits.by_name()[name]
+        rows = [part.row(number) for number in range(len(part))]
+        return {column.name: [row[column.name] for row in rows] for column in part.columns}
 
     def always_told(self) -> set[str]:
         """Those of forbidden columns, which may have found another way into the model."""

@@ -58,6 +58,8 @@ class Classification(Task):
     # F1 is that of the majority answer until a rare class wins somewhere; how rows are ranked shows sooner and surer.
     imbalanced_metric = "auroc"
     decided_metrics = ("accuracy", "f1_macro")
+    decides = True
+    weighs_rows = True
     one_of_classes = True
     decision_metric = "f1_macro"
     imbalances = ("none", "class-weights", "over-sampling", "under-sampling")
@@ -151,17 +153,24 @@ class Classification(Task):
 
     def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         """Cross-entropy; balanced, with weights n / (classes * count)."""
-        weights = class_weights(targets.tolist(), outputs) if training.rebalancing == "class-weights" else None
+        balance = class_weights(targets.tolist(), outputs) if training.rebalancing == "class-weights" else None
 
-        def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
+        def loss(outputs: Any, labels: Tensor, weights: Tensor | None = None, **_: Any) -> Tensor:
             logits = outputs["logits"].float()
             members = logits.shape[1] if logits.dim() == 3 else 1
-            return functional.cross_entropy(
+            wanted = labels.repeat_interleave(members)
+            of_classes = None if balance is None else balance.to(logits.device)
+            losses: Tensor = functional.cross_entropy(
                 logits.reshape(-1, logits.shape[-1]),
-                labels.repeat_interleave(members),
-                weight=None if weights is None else weights.to(logits.device),
+                wanted,
+                weight=of_classes,
                 label_smoothing=training.label_smoothing,
+                reduction="mean" if weights is None else "none",
             )
+            if weights is None:
+                return losses
+            total = len(wanted) if of_classes is None else of_classes[wanted].sum()
+            return (losses * weights.repeat_interleave(members)).sum() / total
 
         return loss
 
@@ -176,7 +185,7 @@ class Classification(Task):
 
     def metrics(self, outputs: Outputs, targets: Targets, labels: Sequence[str], *, counted: str) -> Metrics:
         """Of logits float [rows, classes] and class indices; the AUROC of an absent class is None."""
-        predicted = outputs.argmax(axis=1)
+        predicted = self.decided(outputs)
         classes = np.arange(len(labels))
         precision, recall, f1, support = precision_recall_fscore_support(
             targets, predicted, labels=classes, average=None, zero_division=0
@@ -204,12 +213,12 @@ class Classification(Task):
             "confusion_matrix": confusion_matrix(targets, predicted, labels=classes).tolist(),  # [true][predicted]
         }
 
-    def decided(self, outputs: Outputs) -> NDArray[Any] | None:
-        """The class with the highest logit."""
-        return np.asarray(outputs.argmax(axis=1))
+    def decided(self, outputs: Outputs) -> NDArray[Any]:
+        """The class with the highest logit, or the one that the rule decides for."""
+        return np.asarray(outputs.argmax(axis=1) if self.rule is None else self.rule.decide(self.scores(outputs)))
 
     def one_answer(self, outputs: Outputs) -> bool:
-        return len(np.unique(outputs.argmax(axis=1))) == 1
+        return len(np.unique(self.decided(outputs))) == 1
 
     def constant(self, targets: Targets, labels: Sequence[str]) -> tuple[NDArray[np.float64], str]:
         """Each class as probable as it is frequent."""
@@ -219,15 +228,15 @@ class Classification(Task):
     def resampled(self, outputs: Outputs, targets: Targets, labels: Sequence[str], counts: Counts) -> Samples:
         """As `metrics`, on draws of the rows."""
         classes = np.arange(len(labels))
-        predicted, probabilities = outputs.argmax(axis=1), softmax(outputs.astype(np.float64), axis=1)
+        predicted, probabilities = self.decided(outputs), softmax(outputs.astype(np.float64), axis=1)
         true = targets[:, np.newaxis] == classes
         precision, recall, f1 = scores_of_decisions(predicted[:, np.newaxis] == classes, true, counts)
-        confidence, right = probabilities.max(axis=1), predicted == targets
+        confidence, right = probabilities.max(axis=1), outputs.argmax(axis=1) == targets
         in_bin = reliability_places(confidence)[:, np.newaxis] == np.arange(CALIBRATION_BINS)
         gaps = counts @ (in_bin * (right - confidence)[:, np.newaxis]).astype(np.float32)  # [draws, bins]
         ranked = classes[1:] if len(labels) == 2 else classes
         return {
-            "accuracy": mean(right, counts),
+            "accuracy": mean(predicted == targets, counts),
             "precision_macro": precision.mean(axis=1),
             "recall_macro": recall.mean(axis=1),
             "f1_macro": f1.mean(axis=1),
@@ -268,12 +277,20 @@ class Classification(Task):
         bins = reliability_bins(test.outputs, test.targets)
         scores, first = self.scores(test.outputs), 1 if len(labels) == 2 else 0
         ranked = {label: (scores[:, index], test.targets == index) for index, label in enumerate(labels)}
-        curves = figures.ranking_curves(dict(list(ranked.items())[first:]), threshold=0.5 if first else None)
+        own = [self._threshold(k) if first else None for k in range(len(labels))]
+        curves = figures.ranking_curves(dict(list(ranked.items())[first:]), thresholds=own[first:])
         return [
             Drawing(figures.confusion_matrix(test.metrics["confusion_matrix"], labels), "Confusion matrix"),
             Drawing(figures.reliability_diagram(bins, counted=counted), "Reliability diagram"),
             Drawing(curves, "ROC and precision-recall curves"),
         ]
+
+    def _threshold(self, output: int) -> float:
+        """Of two classes: from which probability on one of them is answered."""
+        if self.rule is None:
+            return 0.5
+        own, other = (self.rule.threshold_of(one) for one in (output, 1 - output))
+        return own if own is not None else 1 - (other if other is not None else 0.5)
 
     def scores(self, outputs: Outputs) -> NDArray[np.float64]:
         """Probabilities of the classes."""
@@ -298,9 +315,8 @@ class Classification(Task):
 
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
         """By the probability of the wrong class."""
-        probabilities = softmax(test.outputs, axis=1)
-        predicted = probabilities.argmax(axis=1)
-        sizes = np.where(predicted == test.targets, 0, probabilities.max(axis=1))
+        probabilities, predicted = softmax(test.outputs, axis=1), self.decided(test.outputs)
+        sizes = np.where(predicted == test.targets, 0, probabilities[np.arange(len(predicted)), predicted])
         return sizes, lambda row: labels[int(test.targets[row])], lambda row: labels[int(predicted[row])]
 
 

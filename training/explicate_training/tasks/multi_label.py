@@ -60,6 +60,8 @@ class MultiLabel(Task):
     checkpoint_metrics = ("f1_micro", "f1_macro", "auroc", "average_precision", "subset_accuracy")
     default_metric = "f1_macro"
     imbalanced_metric = "auroc"
+    decides = True
+    weighs_rows = True
     decided_metrics = ("f1_micro", "f1_macro", "subset_accuracy")
     decision_metric = "f1_macro"
     imbalances = ("none", "class-weights")
@@ -180,15 +182,18 @@ class MultiLabel(Task):
         Balanced, rows with a label weigh as much as rows without it (torch's `pos_weight`, (n - count) / count);
         smoothing moves 0 and 1 towards one half.
         """
-        weights = positive_weights(targets) if training.rebalancing == "class-weights" else None
+        balance = positive_weights(targets) if training.rebalancing == "class-weights" else None
 
-        def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
+        def loss(outputs: Any, labels: Tensor, weights: Tensor | None = None, **_: Any) -> Tensor:
             logits = outputs["logits"].float()
             wanted = labels.float() * (1 - training.label_smoothing) + training.label_smoothing / 2
             if logits.dim() == 3:
                 wanted = wanted.unsqueeze(1).expand_as(logits)
-            weight = None if weights is None else weights.to(logits.device)
-            return functional.binary_cross_entropy_with_logits(logits, wanted, pos_weight=weight)
+            own = None
+            if weights is not None:  # of rows, or of each label of them
+                own = weights.reshape(len(labels), *[1] * (logits.dim() - 2), -1).expand_as(logits)
+            weight = None if balance is None else balance.to(logits.device)
+            return functional.binary_cross_entropy_with_logits(logits, wanted, weight=own, pos_weight=weight)
 
         return loss
 
@@ -202,13 +207,15 @@ class MultiLabel(Task):
         return (sides[0] + sides[1]).sum(dim=1).mean()
 
     def metrics(self, outputs: Outputs, targets: Targets, labels: Sequence[str], *, counted: str) -> Metrics:
-        """Of logits float [rows, labels]: a label is predicted from a probability of one half on.
+        """Of logits float [rows, labels]: a label is predicted from one half, or its own threshold, on.
 
         The AUROC of a label that no row has is None; means over labels leave out those where they are undefined.
         """
-        predicted = (outputs >= 0).astype(np.int64)
+        predicted = self.decided(outputs).astype(np.int64)
         positives = targets.sum(axis=0)
-        per_label = {label: _of_label(outputs[:, k], targets[:, k], counted) for k, label in enumerate(labels)}
+        per_label = {
+            label: _of_label(outputs[:, k], predicted[:, k], targets[:, k], counted) for k, label in enumerate(labels)
+        }
         share = positives / len(targets)
         return {
             counted: len(targets),
@@ -225,12 +232,12 @@ class MultiLabel(Task):
             "per_class": per_label,
         }
 
-    def decided(self, outputs: Outputs) -> NDArray[Any] | None:
-        """Each label that is more probable than its absence."""
-        return np.asarray(outputs >= 0)
+    def decided(self, outputs: Outputs) -> NDArray[Any]:
+        """Each label that is more probable than its absence, or reaches its threshold."""
+        return np.asarray(outputs >= 0 if self.rule is None else self.rule.decide(self.scores(outputs)))
 
     def one_answer(self, outputs: Outputs) -> bool:
-        given = outputs >= 0
+        given = self.decided(outputs)
         return bool((given == given[0]).all())
 
     def constant(self, targets: Targets, labels: Sequence[str]) -> tuple[NDArray[np.float64], str]:
@@ -239,7 +246,7 @@ class MultiLabel(Task):
 
     def resampled(self, outputs: Outputs, targets: Targets, labels: Sequence[str], counts: Counts) -> Samples:
         """As `metrics`, on draws of the rows."""
-        given, true = outputs >= 0, targets == 1
+        given, true = self.decided(outputs), targets == 1
         precision, recall, f1 = scores_of_decisions(given, true, counts)
         hits, wrong = (counts @ flags.sum(axis=1).astype(np.float32) for flags in (given & true, given != true))
         areas = [area_under_roc(outputs[:, k], true[:, k], counts) for k in range(len(labels))]
@@ -295,7 +302,8 @@ class MultiLabel(Task):
         """How well each label is told, at every threshold."""
         scores = self.scores(test.outputs)
         ranked = {label: (scores[:, index], test.targets[:, index] == 1) for index, label in enumerate(labels)}
-        return [Drawing(figures.ranking_curves(ranked, threshold=0.5), "ROC and precision-recall curves")]
+        own = [0.5] * len(labels) if self.rule is None else self.rule.thresholds.tolist()
+        return [Drawing(figures.ranking_curves(ranked, thresholds=own), "ROC and precision-recall curves")]
 
     def scores(self, outputs: Outputs) -> NDArray[np.float64]:
         """Probabilities: the sigmoid of each label's logit."""
@@ -303,8 +311,9 @@ class MultiLabel(Task):
 
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
         """By the probability of the wrong answer about a label, the largest of each row."""
-        predicted = (test.outputs >= 0).astype(np.int64)
-        sizes = np.where(predicted == test.targets, 0, expit(np.abs(test.outputs.astype(np.float64)))).max(axis=1)
+        given = self.decided(test.outputs)
+        predicted, logits = given.astype(np.int64), test.outputs.astype(np.float64)
+        sizes = np.where(predicted == test.targets, 0, expit(np.where(given, logits, -logits))).max(axis=1)
 
         def words(answers: NDArray[Any]) -> Words:
             return lambda row: self.words(tuple(labels[index] for index in np.flatnonzero(answers[row]).tolist()))
@@ -351,9 +360,9 @@ def positive_weights(targets: NDArray[Any]) -> Tensor:
     return torch.tensor((len(targets) - counts) / counts, dtype=torch.float32)
 
 
-def _of_label(logits: Outputs, targets: Targets, counted: str) -> dict[str, Any]:
+def _of_label(logits: Outputs, predicted: Targets, targets: Targets, counted: str) -> dict[str, Any]:
     precision, recall, f1, _ = precision_recall_fscore_support(
-        targets, logits >= 0, average="binary", pos_label=1, zero_division=0
+        targets, predicted, average="binary", pos_label=1, zero_division=0
     )
     both = 0 < targets.sum() < len(targets)
     probabilities = expit(logits.astype(np.float64))

@@ -40,6 +40,7 @@ class Regression(Task):
     """A row has a number. Models answer in standard deviations from its mean."""
 
     name = "regression"
+    weighs_rows = True
     losses = ("mse", "mae", "huber")
     checkpoint_metrics = ("r2", "mae", "rmse")
     default_metric = "mae"
@@ -139,14 +140,17 @@ class Regression(Task):
     def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         """The error that was chosen, in standard deviations."""
 
-        def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
+        def loss(outputs: Any, labels: Tensor, weights: Tensor | None = None, **_: Any) -> Tensor:
             values = outputs["logits"].float().squeeze(-1)
             wanted = (labels.unsqueeze(1) if values.dim() == 2 else labels).expand_as(values)
+            reduction = "mean" if weights is None else "none"
             if training.loss == "mae":
-                return functional.l1_loss(values, wanted)
-            if training.loss == "huber":
-                return functional.huber_loss(values, wanted, delta=training.huber_delta)
-            return functional.mse_loss(values, wanted)
+                losses = functional.l1_loss(values, wanted, reduction=reduction)
+            elif training.loss == "huber":
+                losses = functional.huber_loss(values, wanted, delta=training.huber_delta, reduction=reduction)
+            else:
+                losses = functional.mse_loss(values, wanted, reduction=reduction)
+            return losses if weights is None else (losses * weights.reshape(-1, *[1] * (values.dim() - 1))).mean()
 
         return loss
 

@@ -4,17 +4,20 @@ A new objective is a subclass of `Task` in a file of its own and a line in `regi
 or images alike; `counted` is what a message calls them, such as "texts".
 """
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar  # Any: cells as they were read; JSON values; numbers of any type
+from typing import Any, ClassVar, Self  # Any: cells as they were read; JSON values; numbers of any type
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from explicate.errors import ExplicateError, UsageError
+from explicate.v1 import bundle_pb2
+from explicate_bundle.outcomes.decisions import Decision
 from explicate_bundle.outcomes.resampling import Counts, Samples
 from explicate_training.config.sections import LabelledData, TrainingOptions
 from explicate_training.data.labels import Label, objects
@@ -91,6 +94,8 @@ class Task(ABC):
     errors: ClassVar[tuple[str, ...]] = ()  # metrics that are better when smaller, besides the loss
     imbalances: ClassVar[tuple[str, ...]] = ("none",)  # what may be done about rare classes
     smooths_labels: ClassVar[bool] = True  # whether training.label_smoothing makes sense
+    decides: ClassVar[bool] = False  # whether probabilities become a decision
+    weighs_rows: ClassVar[bool] = False  # whether the loss takes `weights`, [batch] or [batch, labels]
     one_of_classes: ClassVar[bool] = False  # whether outputs are classes, one of which is right
     problem_type: ClassVar[str]  # what transformers calls it
     score: ClassVar[tuple[str, str]]  # name and title of the metric that compares models, and finds suspicious columns
@@ -110,6 +115,14 @@ class Task(ABC):
     caption: ClassVar[str] = ""  # of a report's drawings
     mistakes_about: ClassVar[str] = "The wrong answers it was surest of."
     mistake_size: ClassVar[str] = "probability"  # what tells how bad one is
+
+    rule: Decision | None = None  # what decides, where that is not the most probable answer
+
+    def deciding(self, rule: bundle_pb2.DecisionRule | None, labels: Sequence[str]) -> Self:
+        """The same objective with a rule that decides, or without one."""
+        task = copy.copy(self)
+        task.rule = None if rule is None else Decision.of(rule, labels, several=not self.one_of_classes)
+        return task
 
     # Labels
 

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from explicate_training.data.cleaning import (
     HELD_OUT,
     CleaningReport,
@@ -19,7 +21,7 @@ from explicate_training.data.cleaning import (
     held_out_first,
     twins,
 )
-from explicate_training.data.labels import SPLITS, Label, Split, objects
+from explicate_training.data.labels import SPLITS, Label, Split, numbered, objects
 from explicate_training.interpretability.texts.marks import Marks
 from explicate_training.tasks.registry import task_named
 from explicate_training.text.config import DataConfig
@@ -68,15 +70,23 @@ def clean_texts(rows: Sequence[RawRow], config: DataConfig) -> CleanTexts:
     kept = _without_duplicates(usable, config.near_duplicate_threshold, report)
     kept.sort(key=lambda row: SPLITS.index(row.split))
     explained = any(row.rationale is not None for row in kept)
+    sided = any(row.side is not None for row in kept)
     texts = TextSet(
+        sides=objects([row.side for row in kept]) if sided else None,
         rationales=objects([row.rationale for row in kept]) if explained else None,
         texts=objects([row.texts for row in kept]),
         labels=objects([row.label for row in kept]),
         splits=objects([row.split for row in kept]),
+        numbers=np.array([row.number for row in kept], dtype=np.intp),
     )
     check_cleaned(texts.labels_by_split(), report, task, config)
     digest = digest_of(
-        [row.split, *row.texts, task.plain(row.label), *([row.rationale] if explained else [])] for row in kept
+        [
+            *(row.split, *row.texts, task.plain(row.label)),
+            *([row.rationale] if explained else []),
+            *([row.side] if sided else []),
+        ]
+        for row in kept
     )
     return CleanTexts(texts, report, digest)
 
@@ -88,6 +98,8 @@ class _Row:
     label: Label
     folded: tuple[str, ...]
     rationale: Marks | None
+    side: str | None
+    number: int
 
 
 def _compared(rows: Sequence[_Row]) -> tuple[list[Split], list[tuple[str, ...]]]:
@@ -101,7 +113,7 @@ def _drop(report: TextCleaningReport, reason: str, row: _Row, **more: str) -> No
 
 def _usable(rows: Sequence[RawRow], report: TextCleaningReport, *, pairs: bool) -> list[_Row]:
     usable = []
-    for row in rows:
+    for number, row in zip(numbered([row.split for row in rows]), rows, strict=True):
         if row.text is None or row.label is None or (pairs and row.text_pair is None):
             report.drop(MISSING)
             continue
@@ -111,7 +123,8 @@ def _usable(rows: Sequence[RawRow], report: TextCleaningReport, *, pairs: bool) 
         elif any("\ud800" <= character <= "\udfff" for text in texts for character in text):
             report.drop(INVALID)  # a lone surrogate has no UTF-8 form, and tokenizers read UTF-8
         else:
-            usable.append(_Row(row.split, texts, row.label, tuple(map(fold, texts)), row.rationale))
+            folded = tuple(map(fold, texts))
+            usable.append(_Row(row.split, texts, row.label, folded, row.rationale, row.side, number))
     return usable
 
 

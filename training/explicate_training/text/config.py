@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from explicate.errors import UsageError
+from explicate_training.calibration.options import CalibrationOptions, ThresholdOptions
 from explicate_training.config.checks import check_data, check_forgetting, check_values
-from explicate_training.config.sections import LabelledData, OutputConfig, TrainingOptions, option
+from explicate_training.config.sections import LabelledData, OptionalSection, OutputConfig, TrainingOptions, option
 from explicate_training.data.demos import DEMO_TEXTS
-from explicate_training.interpretability.terms import Interpretability, absent, check_terms
+from explicate_training.fairness.options import FairnessOptions
+from explicate_training.interpretability.terms import Interpretability, absent, active_terms, check_terms
 from explicate_training.tasks.registry import task_named
+from explicate_training.text.augmentation.options import TextAugmentation
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,33 @@ class TrainingConfig(TrainingOptions):
 
 
 @dataclass(frozen=True)
+class PretrainingConfig(OptionalSection):
+    """Before it learns from labels, the encoder learns more of the texts' language: it guesses masked words."""
+
+    epochs: int = option(0, "passes over the texts without labels; 0: none", minimum=0, maximum=1000)
+    texts: str = option(
+        "", "a file with texts: .txt with one a line, or as data.train; empty: the training texts themselves"
+    )
+    text_column: str = option("text", "name of its column, where it has columns")
+    batch_size: int = option(32, "texts in a step", minimum=1, maximum=65536)
+    learning_rate: float = option(5e-5, "highest learning rate", above=0, maximum=1)
+    masked_fraction: float = option(0.15, "part of the tokens that are to be guessed", above=0, below=1)
+
+
+@dataclass(frozen=True)
+class FewShotConfig(OptionalSection):
+    """For few labels: the encoder learns from pairs of texts, then a linear layer is fitted (SetFit's method)."""
+
+    enabled: bool = option(False, "train so, instead of by the labels at once; for fewer than about 64 a class")
+    steps: int = option(30, "steps of batches of texts, all pairs of which are compared", minimum=1, maximum=100_000)
+    batch_size: int = option(32, "texts in a step, as many of each class", minimum=4, maximum=4096)
+    learning_rate: float = option(5e-5, "highest learning rate of the encoder", above=0, maximum=1)
+    head_strength: float = option(
+        1.0, "how closely the last layer follows the labels: C of the logistic regression", above=0, maximum=1e6
+    )
+
+
+@dataclass(frozen=True)
 class Config:
     """All options of a training run, by the sections of its TOML file."""
 
@@ -81,7 +111,13 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
+    augmentation: TextAugmentation = field(default_factory=TextAugmentation)
+    few_shot: FewShotConfig = field(default_factory=FewShotConfig)
     interpretability: Interpretability = field(default_factory=absent)
+    calibration: CalibrationOptions = field(default_factory=CalibrationOptions)
+    thresholds: ThresholdOptions = field(default_factory=ThresholdOptions)
+    fairness: FairnessOptions = field(default_factory=FairnessOptions)
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def check(self) -> None:
@@ -93,5 +129,23 @@ class Config:
         )
         task_named(self.data.task).check_options(self.training)
         check_forgetting(self.training, "data", "label", "text")
+        if self.few_shot.enabled:
+            _check_few_shot(self)
         if not self.model.base:
             raise UsageError("model.base must not be empty: give a Hugging Face directory or name, or minilm-l6")
+
+
+def _check_few_shot(config: Config) -> None:
+    """Raises UsageError when the recipe would not read an option that is set."""
+    if config.data.task != "classification":
+        raise UsageError(
+            f"few_shot.enabled is for classification, but data.task is {config.data.task}: pairs of texts need one "
+            "class each; leave [few_shot] out"
+        )
+    if active := [term.name for term in active_terms(config.interpretability, config.kind)]:
+        raise UsageError(
+            f"few_shot.enabled does not go with [interpretability] ({', '.join(active)}), which changes a loss that "
+            "the recipe does not have: leave one of the two out"
+        )
+    if config.training.label_smoothing:
+        raise UsageError("training.label_smoothing is for labels learnt at once, not for few_shot: leave it out")

@@ -14,7 +14,7 @@ from explicate.errors import UsageError
 from explicate_training.data.demos import DEMO_TEXTS
 from explicate_training.data.files import Columns, read_files
 from explicate_training.data.header import Tell, Wanted, quietly
-from explicate_training.data.labels import Label, Split, label_name, settle_labels
+from explicate_training.data.labels import Label, Split, class_name, label_name, settle_labels
 from explicate_training.data.splits import LabelledSet
 from explicate_training.interpretability.texts.marks import OPTION as RATIONALES
 from explicate_training.interpretability.texts.marks import Marks, RationaleColumn
@@ -31,6 +31,7 @@ class RawRow:
     label: Label | None
     text_pair: str | None = None  # the second text of a pair
     rationale: Marks | None = None  # the parts of it that its rationale names
+    side: str | None = None  # what the column of [fairness] says
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +43,17 @@ class TextSet(LabelledSet):
     texts: NDArray[Any]  # object: tuple of one text or two
     rationales: NDArray[Any] | None = None  # object: Marks, None of a row without; where a column has them
 
+    def content(self, place: int) -> list[str]:
+        """The texts of a row."""
+        return list(self.texts[place])
 
-def read_rows(config: DataConfig, tell: Tell = quietly, *, rationales: RationaleColumn | None = None) -> list[RawRow]:
+
+def read_rows(
+    config: DataConfig, tell: Tell = quietly, *, rationales: RationaleColumn | None = None, side: str = ""
+) -> list[RawRow]:
     """All rows of the configured source, in its order: train, then validation and test if there are any.
+
+    `side` names a column that says what groups they are in, for [fairness]; empty: none.
 
     Raises UsageError when a file is missing or unreadable, lacks a column, or holds something else than texts in it, or
     a rationale that is not in its text.
@@ -58,6 +67,8 @@ def read_rows(config: DataConfig, tell: Tell = quietly, *, rationales: Rationale
     required = {"data.text_column": config.text_column, **config.columns_with_labels()}
     if config.text_pair_column:
         required["data.text_pair_column"] = config.text_pair_column
+    if side:
+        required["fairness.over"] = side
     held_out = Wanted(required, optional=(rationales.name,) if rationales is not None else ())
     wanted = Wanted({**required, **({RATIONALES: rationales.name} if rationales is not None else {})})
     rows: list[RawRow] = []
@@ -65,7 +76,9 @@ def read_rows(config: DataConfig, tell: Tell = quietly, *, rationales: Rationale
         labels = task_named(config.task).read_labels(part.values, config, origin=f"{part.origin}, {part.split}")
         found = _rows(part, config.text_column, config.text_pair_column, labels)
         explained = rationales is not None and rationales.name in part.values
-        rows += _with_rationales(found, part, rationales) if rationales and explained else found
+        found = _with_rationales(found, part, rationales) if rationales and explained else found
+        sides = part.values[side] if side else ()
+        rows += [replace(row, side=class_name(cell)) for row, cell in zip(found, sides, strict=True)] if side else found
     settled = settle_labels([row.label for row in rows], config, tell)
     return [replace(row, label=label) for row, label in zip(rows, settled, strict=True)]
 

@@ -21,6 +21,7 @@ from explicate.errors import UsageError
 from explicate_training.loop.pretrained import cannot_load, model_folder
 from explicate_training.loop.rows import EpochOrder
 from explicate_training.text.config import ModelConfig
+from explicate_training.text.few_shot.mean_pooled import mean_pooled
 from explicate_training.text.positions import UnknownPositions, first_position
 
 _BATCHES_SORTED_TOGETHER = 50
@@ -163,10 +164,16 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def load_text_model(
-    config: ModelConfig, outputs: Sequence[str], *, seed: int, problem_type: str = "single_label_classification"
+    config: ModelConfig,
+    outputs: Sequence[str],
+    *,
+    seed: int,
+    problem_type: str = "single_label_classification",
+    mean_of_tokens: bool = False,
 ) -> TextModel:
     """Loads the base model with a new last layer for the named `outputs`, initialised from `seed`.
 
+    With `mean_of_tokens` that layer reads the mean of all tokens, whatever the base's own classifier reads.
     Weights are read from safetensors only, and no code of the model's authors is run. Raises UsageError when the base
     cannot be loaded, has no padding token or fast tokenizer, or reads fewer tokens than configured.
     """
@@ -186,13 +193,17 @@ def load_text_model(
                 setattr(settings, name, config.dropout)
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         _check(config, settings, tokenizer)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            source,
-            config=settings,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            ignore_mismatched_sizes=True,  # a classifier for other classes gets a new last layer
+        model = (
+            mean_pooled(source, settings)
+            if mean_of_tokens
+            else AutoModelForSequenceClassification.from_pretrained(
+                source,
+                config=settings,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,  # a classifier for other classes gets a new last layer
+            )
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise UsageError(

@@ -1,6 +1,7 @@
 """What a run on texts, or on pairs of texts, does at each stage."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any  # JSON values
@@ -13,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from explicate.v1.bundle_pb2 import TextSchema, WordList
 from explicate.v1.training_run_pb2 import TrainingRun
+from explicate_bundle.model_inputs import text_figures
 from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.terms import term_of
 from explicate_training.interpretability.texts.explainer_network import ExplainerNetwork, save_explainer
@@ -22,6 +24,7 @@ from explicate_training.interpretability.texts.marks import OPTION as RATIONALES
 from explicate_training.interpretability.texts.marks import Lexicon, Marks
 from explicate_training.interpretability.texts.rationale_head import Rationales
 from explicate_training.interpretability.texts.word_lists import read_lexicon, read_word_lists
+from explicate_training.label_review.label_model import LabelModel
 from explicate_training.loop.forgetting import Remembered
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, fit
@@ -30,14 +33,19 @@ from explicate_training.report.report import data_lines, data_report, worst_rows
 from explicate_training.report.slices import thirds
 from explicate_training.tasks.registry import task_named
 from explicate_training.tasks.task import Evaluation, Task
+from explicate_training.text.augmentation.edits import with_copies
+from explicate_training.text.augmentation.options import EDITS
 from explicate_training.text.cleaning import NEAR, REASONS, clean_texts
 from explicate_training.text.config import Config
 from explicate_training.text.data import TextSet, read_rows
+from explicate_training.text.few_shot.pairs import few_labels_line, fit_few_shot
 from explicate_training.text.forgetting import earlier_texts, probe_of_texts
 from explicate_training.text.game import text_game
 from explicate_training.text.masking import OWNERS, TextPlayers, text_players, token_owners
 from explicate_training.text.model import LengthGroupedOrder, Reading, TextModel, load_text_model
-from explicate_training.text.tfidf import linear_outputs, weigh
+from explicate_training.text.pretraining.masked_language import load_masked_model, pretrain, told
+from explicate_training.text.pretraining.unlabelled import unlabelled_texts
+from explicate_training.text.tfidf import LinearLabels, linear_outputs, weigh
 
 HELD_OUT_RATIONALES = "rationale", "rationale_pair"
 """The fields of a row of held_out.jsonl with the characters [start, stop) of its text, and of the second one of a pair,
@@ -45,6 +53,7 @@ that its rationale names: what `plausibility` holds the Shapley values of the ex
 names nothing lack theirs.
 """
 _MUCH_CUT, _MUCH_UNKNOWN = 0.05, 0.02  # shares from which it is worth a note
+_LOOKS_OF_FEW = 4  # at validation rows: few tell little, and each look is a checkpoint
 _WORST_MISTAKES, _SHOWN_CHARACTERS = 15, 700
 
 
@@ -53,12 +62,16 @@ class TextRun(Run[Config, TextSet]):
 
     template = "text_report.html.jinja"
     explainer: ExplainerNetwork | None = None  # what guesses attributions, if it was wanted
+    _pretraining: Mapping[str, Any] | None = None  # figures of it
+    _unlabelled: Sequence[tuple[str, ...]] = ()
     baseline = "TF-IDF and a linear model"
 
     def read(self, tell: Say) -> tuple[Task, TextSet, str]:
         data = self.config.data
         self._rationales = term_of(self.config.interpretability, Rationales)
-        clean = clean_texts(read_rows(data, tell, rationales=self._rationales.column()), data)
+        clean = clean_texts(
+            read_rows(data, tell, rationales=self._rationales.column(), side=self.config.fairness.over), data
+        )
         self._cleaning = clean.report
         return task_named(data.task), clean.texts, clean.sha256
 
@@ -93,15 +106,20 @@ class TextRun(Run[Config, TextSet]):
             told=lambda reason: f"{reason}{likeness if reason == NEAR else ''}",
             notes=notes,
         )
+        if line := few_labels_line(self.targets["train"], self.task, self.config):
+            lines.append(line)
         return report, lines
 
     def load(self) -> None:
         """Loads the base model and encodes the texts; raises UsageError when the base cannot be loaded."""
+        self._add_copies()
+        self._check_pretraining()
         self._model = load_text_model(
             self.config.model,
             self.task.outputs(self.labels),
             seed=self.config.training.seed,
             problem_type=self.task.problem_type,
+            mean_of_tokens=self.config.few_shot.enabled,
         )
         self._encoded = {name: self._model.encode(part.texts.tolist()) for name, part in self.splits.by_name().items()}
         self._tell_reading()
@@ -110,6 +128,34 @@ class TextRun(Run[Config, TextSet]):
             self.config, self.splits.train, self.task, self.labels, answers=self._answers, say=self.say
         )
         self._remembered = [one for one in (probe, earlier) if one]
+
+    def _add_copies(self) -> None:
+        """Puts edited copies behind the training texts, where they are wanted."""
+        self._originals = len(self.splits.train)
+        options = self.config.augmentation
+        if not options.active:
+            return
+        train = with_copies(self.splits.train, options, seed=self.config.training.seed)
+        self.splits = replace(self.splits, train=train)
+        self.targets["train"] = self.task.targets(train.labels.tolist(), self.labels)
+        added = len(train) - self._originals
+        edits = {name: chance for name in EDITS if (chance := getattr(options, name))}
+        self.report["augmentation"] = {"copies": added, "edits": edits}
+        self.say(
+            f"augmentation: {added:,} edited copies of {self._originals:,} training texts "
+            f"({', '.join(f'{name} {chance:g}' for name, chance in edits.items())}); test robustness with other edits "
+            "than these"
+        )
+
+    def _check_pretraining(self) -> None:
+        """Reads the texts, and whether the base can guess words, before anything is trained."""
+        options = self.config.pretraining
+        if not options.epochs:
+            return
+        load_masked_model(self.config)
+        if options.texts:
+            held_out = [*self.splits.validation.texts, *self.splits.test.texts]
+            self._unlabelled = unlabelled_texts(self.config, held_out, self.say)
 
     def remembered(self) -> list[Remembered]:
         return self._remembered
@@ -144,6 +190,12 @@ class TextRun(Run[Config, TextSet]):
     def plan(self) -> str:
         model, training = self.config.model, self.config.training
         count = sum(weight.numel() for weight in self._model.model.parameters())
+        if self.config.few_shot.enabled:
+            few = self.config.few_shot
+            return (
+                f"{model.base} ({count / 1e6:.1f} million weights) on pairs of texts, {few.steps} steps of "
+                f"{few.batch_size}, {model.max_tokens} tokens a text, then a linear layer"
+            )
         return (
             f"{model.base} ({count / 1e6:.1f} million weights), at most {training.epochs} epochs of batches of "
             f"{training.batch_size}, {model.max_tokens} tokens a "
@@ -158,6 +210,16 @@ class TextRun(Run[Config, TextSet]):
             ]
             for name in ("train", "validation")
         )
+        fitting = self._pretrained(fitting)
+        if self.config.few_shot.enabled:
+            options, collate = self.config.few_shot, self._collate
+            return fit_few_shot(self._model, train, validation, fitting, options=options, collate=collate)
+        if self.config.data.labels_per_class:
+            fitting = replace(fitting, most_looks=_LOOKS_OF_FEW)
+        for name, rows in (("train", train), ("validation", validation)):
+            for column, values in fitting.weight_columns(name).items():
+                for row, value in zip(rows, values.tolist(), strict=True):
+                    row[column] = value
         if fitting.step_loss is not None:
             self._add_columns(train, validation, fitting.step_loss.columns())
         lengths = [len(row["input_ids"]) for row in self._encoded["train"]]
@@ -169,6 +231,20 @@ class TextRun(Run[Config, TextSet]):
             order=LengthGroupedOrder(lengths, fitting.config.batch_size, seed=fitting.config.seed),
             collate=self._collate,
         )
+
+    def _pretrained(self, fitting: Fitting) -> Fitting:
+        """The same, after the encoder has learnt from texts without labels where that is wanted."""
+        if not self.config.pretraining.epochs:
+            return fitting
+        held_out = self.splits.validation.texts.tolist()
+        texts = self._unlabelled or self.splits.train.texts[: self._originals].tolist()
+        self._pretraining = pretrain(self._model, texts, held_out, self.config, fitting)
+        self.say(told(self._pretraining))
+        started = any(fitting.checkpoints.glob("checkpoint-*/trainer_state.json"))
+        return replace(fitting, resume=fitting.resume and started)
+
+    def figures(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002
+        return {"pretraining": self._pretraining} if self._pretraining else {}
 
     def _add_columns(
         self, train: list[dict[str, Any]], validation: list[dict[str, Any]], columns: Mapping[str, Sequence[Any]]
@@ -244,7 +320,13 @@ class TextRun(Run[Config, TextSet]):
 
     def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
         texts = {name: part.texts.tolist() for name, part in self.splits.by_name().items()}
-        return self.task.baseline(linear_outputs, weigh(texts, self.targets), classes=len(self.labels))
+        own = {"train": texts["train"][: self._originals]}  # edited copies are the encoder's
+        targets = {**self.targets, "train": self.targets["train"][: self._originals]}
+        return self.task.baseline(linear_outputs, weigh({**texts, **own}, targets), classes=len(self.labels))
+
+    def label_model(self, names: Sequence[str]) -> LabelModel:
+        texts = [row for name in names for row in self.splits.by_name()[name].texts.tolist()]
+        return LinearLabels(texts, np.concatenate([self.targets[name] for name in names]), len(self.labels))
 
     def game(self, row: int) -> Game | None:
         return text_game(self._model, self.splits.test.texts[row])
@@ -256,6 +338,12 @@ class TextRun(Run[Config, TextSet]):
             f"{name} words": rows for name, rows in thirds(words, ("shortest third", "middle third", "longest third"))
         }
 
+    def row_fields(self, name: str) -> dict[str, Sequence[Any]]:
+        rows = self.splits.by_name()[name].texts.tolist()
+        figures = [text_figures(texts) for texts in rows]
+        texts = dict(zip(("text", "text_pair"), zip(*rows, strict=True), strict=False))
+        return {**{key: [one[key] for one in figures] for key in figures[0]}, **texts}
+
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")
         if self.explainer is not None:
@@ -263,12 +351,14 @@ class TextRun(Run[Config, TextSet]):
 
     def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
         part = self.splits.by_name()[split]
-        for texts, label, marks in zip(part.texts, part.labels, self.rationales(split), strict=True):
+        sides = [{}] * len(part) if part.sides is None else [{self.config.fairness.over: side} for side in part.sides]
+        for texts, label, marks, side in zip(part.texts, part.labels, self.rationales(split), sides, strict=True):
             named = {
                 name: [[mark.start, mark.stop] for mark in marks or () if mark.text == number]
                 for number, name in enumerate(HELD_OUT_RATIONALES)
             }
             yield {
+                **side,
                 **dict(zip(("text", "text_pair"), texts, strict=False)),
                 self.task.label_field: self.task.plain(label),
                 **{name: spans for name, spans in named.items() if spans},

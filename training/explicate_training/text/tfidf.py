@@ -14,12 +14,14 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from explicate_training.label_review.label_model import FittedLabels, LabelModel, Reason, Rows, spread, strongest
 from explicate_training.tasks.task import baseline_loss
 
 _STRENGTHS = (1.0, 10.0)
 _MOST_FEATURES, _MOST_ROWS = 50_000, 20_000
 _FEWEST_WORDS = 2  # of a text, on average; below it words are not what spaces separate
 _MOST_STEPS = 500
+_LABELS_STRENGTH = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,23 +34,68 @@ class WeighedTexts:
 
 def weigh(rows: Mapping[str, Sequence[Sequence[str]]], targets: Mapping[str, NDArray[Any]]) -> list[WeighedTexts]:
     """The "train", "validation" and "test" rows of one text or two; the training rows say what is frequent."""
-    train = [text for row in rows["train"] for text in row]
+    vectorizer = _vectorizer([text for row in rows["train"] for text in row])
+    return [WeighedTexts(_weights(vectorizer, rows[name]), targets[name]) for name in ("train", "validation", "test")]
+
+
+def _vectorizer(train: Sequence[str]) -> Any:
     words = sum(len(text.split()) for text in train) / len(train)
     how: dict[str, Any] = {"ngram_range": (1, 2), "token_pattern": r"\w+"}
     if words < _FEWEST_WORDS:
         how = {"ngram_range": (1, 3), "analyzer": "char"}
     vectorizer = TfidfVectorizer(sublinear_tf=True, max_features=_MOST_FEATURES, **how)
     try:
-        vectorizer.fit(train)
+        return vectorizer.fit(train)
     except ValueError:  # not one word in them
-        vectorizer = TfidfVectorizer(analyzer="char").fit(train)
-    return [WeighedTexts(_weights(vectorizer, rows[name]), targets[name]) for name in ("train", "validation", "test")]
+        return TfidfVectorizer(analyzer="char").fit(train)
 
 
 def _weights(vectorizer: Any, rows: Sequence[Sequence[str]]) -> Any:
     """Those of the texts, and of a pair also what both have in common."""
     parts = [vectorizer.transform(column) for column in zip(*rows, strict=True)]
     return sparse.hstack([*parts, *([parts[0].multiply(parts[1])] if len(parts) == 2 else [])]).tocsr()
+
+
+class LinearLabels(LabelModel):
+    """TF-IDF and a logistic regression, to doubt labels by. What is frequent is counted over all rows: no label is."""
+
+    name = "TF-IDF and a logistic regression"
+
+    def __init__(self, rows: Sequence[Sequence[str]], targets: NDArray[Any], classes: int) -> None:
+        vectorizer = _vectorizer([text for row in rows for text in row])
+        self.weights, self.targets, self.classes = _weights(vectorizer, rows), targets, classes
+        words = vectorizer.get_feature_names_out().tolist()
+        texts = ["", "2nd text: ", "both: "] if len(rows[0]) == 2 else [""]
+        self.words = [f"{text}{word}" for text in texts for word in words]
+
+    def fit(self, rows: Rows) -> FittedLabels:
+        return _FittedLinearLabels(
+            self, _model(_LABELS_STRENGTH, self.classes).fit(self.weights[rows], self.targets[rows])
+        )
+
+
+class _FittedLinearLabels(FittedLabels):
+    def __init__(self, of: LinearLabels, model: Any) -> None:
+        self._of, self._model = of, model
+
+    def probabilities(self, rows: Rows) -> NDArray[np.float64]:
+        return spread(self._model.predict_proba(self._of.weights[rows]), self._model.classes_, self._of.classes)
+
+    def reasons(self, row: int, given: int, suggested: int) -> list[Reason]:
+        """The words' exact parts of the log-odds of the linear model."""
+        weights = self._of.weights[[row]]
+        difference = self._coefficients(suggested) - self._coefficients(given)
+        return strongest(
+            [self._of.words[place] for place in weights.indices], weights.data * difference[weights.indices]
+        )
+
+    def _coefficients(self, label: int) -> NDArray[np.float64]:
+        known, coefficients = self._model.classes_.tolist(), self._model.coef_
+        if label not in known:
+            return np.zeros(coefficients.shape[1])
+        if len(known) == 2:
+            return np.asarray(coefficients[0] * (known.index(label) - 0.5))
+        return np.asarray(coefficients[known.index(label)])
 
 
 def linear_outputs(

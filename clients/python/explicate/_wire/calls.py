@@ -203,10 +203,10 @@ def _set_priority(request: Message, priority: Priority | None) -> None:
         set_choice(request, "priority", numbers_of(inference_pb.Priority), priority, "priority")
 
 
-def load(model: str, *, version: int | None) -> Call[ModelStatus]:
+def load(model: str, *, version: int | None, override_standard: str | None = None) -> Call[ModelStatus]:
     """Load a version, or the newest."""
     request = model_pb.LoadModelRequest(model=_name(model))
-    _set(request, version=version)
+    _set(request, version=version, override_standard=override_standard)
     return Call("LoadModel", request, _status)
 
 
@@ -217,10 +217,12 @@ def unload(model: str, version: int) -> Call[ModelStatus]:
     return Call("UnloadModel", request, _status)
 
 
-def activate(model: str, version: int, *, label: str, expected_version: int | None) -> Call[Switched]:
+def activate(
+    model: str, version: int, *, label: str, expected_version: int | None, override_standard: str | None = None
+) -> Call[Switched]:
     """Point a label at a version."""
     request = model_pb.ActivateVersionRequest(model=_name(model), label=_label(label))
-    _set(request, version=version, expected_version=expected_version or None)
+    _set(request, version=version, expected_version=expected_version or None, override_standard=override_standard)
     if expected_version == 0:
         request.expected_none = NULL_VALUE
     return Call("ActivateVersion", request, decoding.switched)

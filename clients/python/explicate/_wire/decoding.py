@@ -13,6 +13,7 @@ from typing import Literal
 from explicate import model_info, results
 from explicate._wire import option_fields
 from explicate._wire.option_fields import copied, name_of
+from explicate.described import decisions, standards
 from explicate.inputs import CellValue, Image, Input
 from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb
@@ -65,7 +66,10 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         logit_offsets=tuple(bundle.logit_offsets),
         variants=tuple(_variants(bundle)),
         interpretability=_interpretability(bundle.interpretability) if bundle.HasField("interpretability") else None,
-        standard=copied(model_info.StandardVerdict, bundle.standard) if bundle.HasField("standard") else None,
+        standard=_standard(bundle.standard) if bundle.HasField("standard") else None,
+        required_standard=_required(response.required_standard) if response.HasField("required_standard") else None,
+        decision=_decision(bundle.decision) if bundle.HasField("decision") else None,
+        temperature=bundle.temperature if bundle.HasField("temperature") else None,
     )
 
 
@@ -84,6 +88,34 @@ def switched(
 def changes(response: model_pb.WatchModelsResponse) -> model_info.ModelChanges:
     """One answer of WatchModels."""
     return model_info.ModelChanges(tuple(map(model_status, response.models)), response.snapshot)
+
+
+def _standard(verdict: bundle_pb.StandardVerdict) -> standards.StandardVerdict:
+    return copied(standards.StandardVerdict, verdict, waivers=tuple(map(_waiver, verdict.waivers)))
+
+
+def _waiver(waiver: bundle_pb.StandardWaiver) -> standards.StandardWaiver:
+    return copied(standards.StandardWaiver, waiver)
+
+
+def _required(required: model_pb.RequiredStandard) -> standards.RequiredStandard:
+    unmet = tuple(
+        copied(standards.UnmetRequirement, one, waiver=_waiver(one.waiver) if one.HasField("waiver") else None)
+        for one in required.unmet
+    )
+    given, scored = required.HasField("override"), required.HasField("recheck")
+    return copied(
+        standards.RequiredStandard,
+        required,
+        unmet=unmet,
+        override=copied(standards.StandardOverride, required.override) if given else None,
+        recheck=copied(standards.StandardRecheck, required.recheck) if scored else None,
+    )
+
+
+def _decision(rule: bundle_pb.DecisionRule) -> decisions.DecisionRule:
+    thresholds = tuple(copied(decisions.DecisionThreshold, one) for one in rule.thresholds)
+    return decisions.DecisionRule(thresholds, tuple(rule.costs), rule.rows)
 
 
 def _verdict(verdict: bundle_pb.Verdict) -> model_info.Verdict:
@@ -194,6 +226,8 @@ def packed_predictions(
         unknown_category_columns=tuple(packed.unknown_category_columns),
         model=model_version(model),
         timing=timing(times),
+        predicted=tuple(packed.predicted_indices),
+        thresholds=tuple(packed.thresholds),
     )
 
 
@@ -273,7 +307,16 @@ def _prediction(prediction: inference_pb.Prediction) -> results.Prediction:
 
 
 def _scores(scores: Iterable[inference_pb.ClassScore]) -> tuple[results.ClassScore, ...]:
-    return tuple(results.ClassScore(score.index, score.label, score.probability, score.logit) for score in scores)
+    return tuple(
+        results.ClassScore(
+            score.index,
+            score.label,
+            score.probability,
+            score.logit,
+            score.threshold if score.HasField("threshold") else None,
+        )
+        for score in scores
+    )
 
 
 def _segment_map(message: explanation_pb.SegmentMap) -> results.SegmentMap:

@@ -1,8 +1,8 @@
 """From what gRPC raises to the exceptions of `explicate.errors`.
 
 A server describes an error with a google.rpc.Status in the trailing metadata: ErrorInfo always, and BadRequest,
-RetryInfo, ResourceInfo or RequestInfo where they apply (https://google.aip.dev/193). An error that gRPC itself
-made, such as a refused connection, has none of these; then the text here says what to do.
+PreconditionFailure, RetryInfo, ResourceInfo or RequestInfo where they apply (https://google.aip.dev/193). An error that
+gRPC itself made, such as a refused connection, has none of these; then the text here says what to do.
 """
 
 from __future__ import annotations
@@ -107,11 +107,14 @@ def _details(code: grpc.StatusCode, status: status_pb2.Status, pushback_s: float
     resource = _unpack(status, error_details_pb2.ResourceInfo)
     request = _unpack(status, error_details_pb2.RequestInfo)
     metadata = dict(info.metadata) if info else {}
+    failed = _unpack(status, error_details_pb2.PreconditionFailure)
+    violations = [(each.field, each.description) for each in bad_request.field_violations] if bad_request else []
+    violations += [(each.subject, each.description) for each in failed.violations] if failed else []
     return ErrorDetails(
         code=code.name,
         reason=info.reason if info else "",
         metadata=metadata,
-        violations=tuple((v.field, v.description) for v in bad_request.field_violations) if bad_request else (),
+        violations=tuple(violations),
         resource=(resource.resource_type, resource.resource_name) if resource else None,
         retry_after_s=_retry_after_s(retry, pushback_s),
         request_id=request.request_id if request else metadata.get("request_id", ""),

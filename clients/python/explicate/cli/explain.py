@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from explicate.cli import connection, explanation_options, inputs, printers
 from explicate.cli.bulk_progress import Progress
 from explicate.cli.inputs.asked import Asked, report
+from explicate.cli.printers import ExplanationPrinter
 from explicate.errors import ExplicateError, InvalidArgument, ServerError, UsageError, is_for_later
 from explicate.inputs import Input
 from explicate.options import ExplainOptions
+from explicate.views.reasons import MOST
 
 if TYPE_CHECKING:
     from explicate.bulk.many import Outcome
@@ -48,8 +50,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     for kind in inputs.KINDS.values():
         kind.add_drawing_options(parser)
     parser.add_argument(
-        "--top", metavar="N", type=int, default=_TOP, help="list the N strongest (default: %(default)s; 0: all)"
+        "--top", metavar="N", type=int, help=f"list the N strongest (default: {_TOP}, of --reasons {MOST}; 0: all)"
     )
+    explanation_options.add_reasons_options(parser)
     parser.add_argument("--stream", action="store_true", help="show every estimate while it grows")
     explanation_options.add_explanation_options(parser)
     connection.add_bulk_options(parser)
@@ -60,11 +63,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Explain every input; 1 if some do not have an answer."""
-    if arguments.top < 0:
+    if arguments.top is not None and arguments.top < 0:
         raise UsageError("--top must be 0 or more")
     inputs.check(arguments)
     options = explanation_options.explanation_options(arguments)
-    show = printers.explanation_printer(arguments.format, 0 if arguments.wide else arguments.top)
+    show = _printer(arguments)
     in_flight = connection.calls_in_flight(arguments)
     explained: list[ExplainResult] = []
     with connection.connect(arguments) as client, Progress() as progress:
@@ -92,6 +95,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.html:
         _write_html(arguments.html, explained)
     return 1 if progress.failed else 0
+
+
+def _printer(arguments: argparse.Namespace) -> ExplanationPrinter:
+    """What prints each explanation, as it was asked for."""
+    top = 0 if arguments.wide else arguments.top
+    told = explanation_options.reasons_options(arguments)
+    if told is not None:
+        return printers.reasons_printer(arguments.format, MOST if top is None else top, *told)
+    return printers.explanation_printer(arguments.format, _TOP if top is None else top)
 
 
 _Answers: TypeAlias = "Iterator[tuple[Asked, Iterator[ExplainResult]]]"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import cast, get_args
 
 from explicate.cli import inputs
@@ -109,6 +112,51 @@ def _add_when(group: argparse._ArgumentGroup) -> None:
         type=float,
         help="after this long, with the best answer",
     )
+
+
+def add_reasons_options(parser: argparse.ArgumentParser) -> None:
+    """The group of `explicate explain` that asks for sentences."""
+    group = parser.add_argument_group(
+        "reasons in sentences", "What counts most, for people without training; a part whose interval holds 0 is none."
+    )
+    group.add_argument(
+        "--reasons",
+        choices=("all", "toward", "against"),
+        nargs="?",
+        const="all",
+        help="sentences instead of the table (in JSON besides): what counts toward the explained class or number, "
+        "against it, or both (default: all)",
+    )
+    group.add_argument(
+        "--names",
+        metavar="FILE",
+        type=Path,
+        help='TOML file with what columns and classes are called in them: dti = "debts as a share of income"',
+    )
+
+
+def reasons_options(arguments: argparse.Namespace) -> tuple[str, Mapping[str, str]] | None:
+    """The side and the names; None where no reasons are asked for. Raises UsageError if they do not go together."""
+    if arguments.reasons is None:
+        if arguments.names is not None:
+            raise UsageError("--names is for sentences: give --reasons, too")
+        return None
+    if arguments.format == "csv":
+        raise UsageError("--reasons are sentences, which CSV does not have: take --format text or json")
+    return arguments.reasons, {} if arguments.names is None else _names(arguments.names)
+
+
+def _names(path: Path) -> Mapping[str, str]:
+    try:
+        names = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"--names: cannot read {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"--names: {path} is not TOML: {error}") from None
+    for name, told in names.items():
+        if not isinstance(told, str) or not told:
+            raise UsageError(f"--names: {path}: {name} must be a text in quotes, not {told!r}")
+    return names
 
 
 def explanation_options(arguments: argparse.Namespace) -> ExplainOptions:

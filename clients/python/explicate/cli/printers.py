@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,7 +15,7 @@ from explicate.cli import inputs
 from explicate.cli.inputs.asked import Asked, why
 from explicate.errors import ServerError
 from explicate.reading import notes
-from explicate.views import explanation_text, tables, wording
+from explicate.views import explanation_text, reasons, tables, wording
 from explicate.views.kinds import KINDS, explained
 from explicate.views.kinds.explained import Explained
 
@@ -61,16 +61,23 @@ def _predictions_as_text(answers: Iterable[Answer], _model: ModelDescription | N
         header = ("LABELS" if first.labels is not None else "LABEL", *labels, noun)
         print(tables.table(header, lines, right=range(1, len(labels) + 1)))
     elif first.labels is not None:
-        print(tables.table(("LABELS", noun), [(wording.labels(outcome), text) for text, outcome in shown]))
+        lines = [(wording.labels(outcome), *_by(outcome), text) for text, outcome in shown]
+        print(tables.table(("LABELS", *(["DECIDED BY"] if _by(first) else []), noun), lines))
     elif first.value is None:
-        lines = [(outcome.label, f"{outcome.probability:.3f}", text) for text, outcome in shown]
-        print(tables.table(("LABEL", "PROBABILITY", noun), lines, right=(1,)))
+        lines = [(outcome.label, f"{outcome.probability:.3f}", *_by(outcome), text) for text, outcome in shown]
+        print(tables.table(("LABEL", "PROBABILITY", *(["DECIDED BY"] if _by(first) else []), noun), lines, right=(1,)))
     else:
         values = [(wording.prediction(outcome).removeprefix("predicts "), text) for text, outcome in shown]
         print(tables.table(("VALUE", noun), values, right=(0,)))
     for asked, outcome in answered:
         if note := wording.not_as_given(outcome):
             notes.say(f"{asked.place}: {note}")
+
+
+def _by(outcome: Prediction) -> list[str]:
+    """Which thresholds decided; nothing of a model that has none."""
+    own = any(score.threshold is not None for score in outcome.scores)
+    return [tables.printable(wording.thresholds(outcome) or "–")] if own else []
 
 
 def _scores(outcome: Prediction) -> list[str]:
@@ -178,6 +185,29 @@ def _explanation_as_json(asked: Asked, estimates: Iterator[ExplainResult]) -> Ex
     for result in estimates:
         print(json_documents.dumps({"input": asked.number, **json_documents.document(result)}), flush=True)
     return result
+
+
+def reasons_printer(output_format: str, top: int, side: str, names: Mapping[str, str]) -> ExplanationPrinter:
+    """The printer of reasons in sentences, at most `top` of each output (0: all); `side` as `views.reasons` has it.
+
+    In JSON they go into the line of the explanation.
+    """
+
+    def show(asked: Asked, estimates: Iterator[ExplainResult]) -> ExplainResult:
+        *_, result = estimates
+        if output_format == "json":
+            told = [
+                str(reason)
+                for output in range(len(result.explanation.attributions))
+                for reason in reasons.of_output(result, output, side, top=top or _WIDE, names=names)
+            ]
+            document = {"input": asked.number, **json_documents.document(result), "reasons": told}
+            print(json_documents.dumps(document), flush=True)
+        else:
+            print("\n".join(reasons.lines(result, side, top=top, names=names)), end="\n\n", flush=True)
+        return result
+
+    return show
 
 
 def _csv_printer() -> ExplanationPrinter:

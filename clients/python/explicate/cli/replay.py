@@ -200,8 +200,10 @@ def _lines(arguments: argparse.Namespace) -> Iterator[AuditLine | UsageError]:
 
 def _chosen(arguments: argparse.Namespace, number: int, text: str) -> Iterator[AuditLine | UsageError]:
     try:
-        from explicate.audit import AuditLine
+        from explicate.audit import AuditLine, is_event
 
+        if arguments.line is None and is_event(text):  # such as an override of a standard: nothing to ask again
+            return
         line = AuditLine.parse(number, text)
     except UsageError as error:
         if arguments.line is not None:

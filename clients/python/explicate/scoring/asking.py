@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -76,7 +77,7 @@ class Asker:
         for place, outcome in explained.items():
             before = answers[place]
             if isinstance(outcome, RowAnswer) and before is not None:
-                explained[place] = RowAnswer(before.scores, before.model, outcome.explanation)
+                explained[place] = replace(before, explanation=outcome.explanation)
         return explained
 
     async def _predicted(self, batch: RowBatch, places: Sequence[int]) -> Outcomes:

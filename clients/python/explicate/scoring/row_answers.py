@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pyarrow as pa
 
@@ -38,11 +39,15 @@ class RowExplanation:
 
 @dataclass(frozen=True, slots=True)
 class RowAnswer:
-    """The answer to one row; `scores` are the probabilities of the classes, or the one value of a regression."""
+    """The answer to one row; `scores` are the probabilities of the classes, or the one value of a regression.
+
+    predicted: the class by its index; None: the most probable one.
+    """
 
     scores: Sequence[float]
     model: ModelVersion
     explanation: RowExplanation | None = None
+    predicted: int | None = None
 
 
 def scores_of(prediction: Prediction) -> tuple[float, ...]:
@@ -70,6 +75,11 @@ def packed_scores(answer: PackedResult) -> Sequence[Sequence[float]]:
     return answer.probabilities or [(value,) for value in answer.values]
 
 
+def packed_predicted(answer: PackedResult) -> Sequence[int | None]:
+    """The class of each row where the model's rule decided; None: the most probable one."""
+    return answer.predicted or [None] * len(packed_scores(answer))
+
+
 def table_explanation(answer: TableResult, row: int) -> RowExplanation:
     """What is kept of the explanation of one row of a table."""
     return RowExplanation(
@@ -92,8 +102,9 @@ def table_explanation(answer: TableResult, row: int) -> RowExplanation:
 class Outcome(ABC):
     """What a kind of model answers, as columns of the output."""
 
-    def __init__(self, class_labels: Sequence[str]) -> None:
-        self._labels = tuple(class_labels)
+    def __init__(self, class_labels: Sequence[str], thresholds: Mapping[str, float] = MappingProxyType({})) -> None:
+        """`thresholds` of labels that have their own."""
+        self._labels, self._thresholds = tuple(class_labels), thresholds
 
     @property
     @abstractmethod
@@ -118,7 +129,7 @@ class OneClass(Outcome):
 
     def arrays(self, answers: Sequence[RowAnswer | None]) -> list[pa.Array]:
         scores = _scores(answers)
-        first = [None if row is None else max(range(len(row)), key=row.__getitem__) for row in scores]
+        first = [None if answer is None else _place(answer) for answer in answers]
         labels = [None if place is None else self._labels[place] for place in first]
         best = [None if row is None or place is None else row[place] for row, place in zip(scores, first, strict=True)]
         return [pa.array(values, field.type) for values, field in zip((labels, best, scores), self.fields, strict=True)]
@@ -138,7 +149,8 @@ class SeveralLabels(Outcome):
 
     def _predicted(self, scores: Sequence[float]) -> list[str]:
         places = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
-        return [self._labels[place] for place in places if scores[place] >= _PROBABLE]
+        own = self._thresholds
+        return [self._labels[k] for k in places if scores[k] >= own.get(self._labels[k], _PROBABLE)]
 
 
 class OneValue(Outcome):
@@ -150,6 +162,12 @@ class OneValue(Outcome):
 
     def arrays(self, answers: Sequence[RowAnswer | None]) -> list[pa.Array]:
         return [pa.array([None if answer is None else answer.scores[0] for answer in answers], pa.float64())]
+
+
+def _place(answer: RowAnswer) -> int:
+    """The class that was answered, by its index."""
+    scores = answer.scores
+    return max(range(len(scores)), key=scores.__getitem__) if answer.predicted is None else answer.predicted
 
 
 def _scores(answers: Sequence[RowAnswer | None]) -> list[Sequence[float] | None]:
@@ -165,4 +183,7 @@ _OUTCOMES: dict[str, type[Outcome]] = {
 
 def outcome_of(model: ModelDescription) -> Outcome:
     """The outcome of a model, by what follows the kind of its inputs, such as "tabular-multi-label"."""
-    return _OUTCOMES[model.status.kind.partition("-")[2]](model.class_labels)
+    return _OUTCOMES[model.status.kind.partition("-")[2]](
+        model.class_labels,
+        {one.label: one.threshold for one in model.decision.thresholds} if model.decision else {},
+    )

@@ -17,7 +17,14 @@ from explicate.options import ExplainOptions, Priority
 from explicate.results import ExplainResult, PackedResult, PredictResult
 from explicate.scoring.interfaces import Condition, Inputs, Refusal
 from explicate.scoring.output_columns import OutputColumns
-from explicate.scoring.row_answers import RowAnswer, packed_scores, row_explanation, scores_of, table_explanation
+from explicate.scoring.row_answers import (
+    RowAnswer,
+    packed_predicted,
+    packed_scores,
+    row_explanation,
+    scores_of,
+    table_explanation,
+)
 from explicate.scoring.run_manifest import PinnedModel
 from explicate.table_results import TableResult
 
@@ -128,7 +135,8 @@ class PredictTable(TableCall):
         return calls.predict_table(question.model.name, self.columns, **question.how)
 
     def answers(self, result: PackedResult, question: Question) -> list[RowAnswer]:  # noqa: ARG002
-        return [RowAnswer(scores, result.model) for scores in packed_scores(result)]
+        rows = zip(packed_scores(result), packed_predicted(result), strict=True)
+        return [RowAnswer(scores, result.model, predicted=predicted) for scores, predicted in rows]
 
 
 class ExplainTable(TableCall):
@@ -147,8 +155,11 @@ class ExplainTable(TableCall):
     def answers(self, result: TableResult, question: Question) -> list[RowAnswer]:
         if "deadline" in result.stop_reasons and not question.may_be_cut:
             raise cut_short(max(result.evaluations))
-        scores = packed_scores(result.predictions)
-        return [RowAnswer(scores[row], result.model, table_explanation(result, row)) for row in range(len(result))]
+        scores, predicted = packed_scores(result.predictions), packed_predicted(result.predictions)
+        return [
+            RowAnswer(scores[row], result.model, table_explanation(result, row), predicted[row])
+            for row in range(len(result))
+        ]
 
 
 class PredictItems(RowCall):
@@ -162,7 +173,8 @@ class PredictItems(RowCall):
         return calls.predict(question.model.name, self._values, **question.how)
 
     def answers(self, result: PredictResult, question: Question) -> list[RowAnswer]:  # noqa: ARG002
-        return [RowAnswer(scores_of(prediction), result.model) for prediction in result.predictions]
+        told = result.predictions
+        return [RowAnswer(scores_of(one), result.model, predicted=one.index) for one in told]
 
     def part(self, indices: Sequence[int]) -> PredictItems:
         return PredictItems([self.places[index] for index in indices], [self._values[index] for index in indices])
@@ -186,7 +198,8 @@ class ExplainItem(RowCall):
     def answers(self, result: ExplainResult, question: Question) -> list[RowAnswer]:
         if result.explanation.stop_reason == "deadline" and not question.may_be_cut:
             raise cut_short(result.explanation.evaluations)
-        return [RowAnswer(scores_of(result.prediction), result.model, row_explanation(result.explanation))]
+        told = result.prediction
+        return [RowAnswer(scores_of(told), result.model, row_explanation(result.explanation), told.index)]
 
     def part(self, indices: Sequence[int]) -> ExplainItem:  # noqa: ARG002 - it has one row
         return self

@@ -327,6 +327,8 @@ class Bundle(_message.Message):
     VARIANTS_FIELD_NUMBER: _builtins.int
     INTERPRETABILITY_FIELD_NUMBER: _builtins.int
     STANDARD_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
     TEST_ROWS_SHA256_FIELD_NUMBER: _builtins.int
     format_version: _builtins.int
     """Version of this format: 1."""
@@ -360,6 +362,10 @@ class Bundle(_message.Message):
     """What it reads."""
     objective: Global___Objective.ValueType
     """What it predicts."""
+    temperature: _builtins.float
+    """What training divided the logits by, after it had chosen the weights, so that probabilities are calibrated. It is part
+    of the graph. Unset: they were not divided.
+    """
     test_rows_sha256: _builtins.str
     """SHA-256 of the held-out rows that `metrics` are of, with what is right for them and without what was answered, in
     any order: models with the same one were tested on the same rows. Unset where that is not known.
@@ -428,6 +434,10 @@ class Bundle(_message.Message):
     def standard(self) -> Global___StandardVerdict:
         """What standard it was judged by when it was exported; unset if by none. The figures are in its file standard.json."""
 
+    @_builtins.property
+    def decision(self) -> Global___DecisionRule:
+        """How probabilities become an answer; unset: the most probable class, or each label from a probability of one half on."""
+
     def __init__(
         self,
         *,
@@ -456,16 +466,20 @@ class Bundle(_message.Message):
         variants: _abc.Iterable[Global___ModelVariant] | None = ...,
         interpretability: Global___Interpretability | None = ...,
         standard: Global___StandardVerdict | None = ...,
+        decision: Global___DecisionRule | None = ...,
+        temperature: _builtins.float | None = ...,
         test_rows_sha256: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "_test_rows_sha256", b"_test_rows_sha256", "create_time", b"create_time", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "image", b"image", "interpretability", b"interpretability", "provenance", b"provenance", "standard", b"standard", "tabular", b"tabular", "target_name", b"target_name", "test_rows_sha256", b"test_rows_sha256", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "_temperature", b"_temperature", "_test_rows_sha256", b"_test_rows_sha256", "create_time", b"create_time", "decision", b"decision", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "image", b"image", "interpretability", b"interpretability", "provenance", b"provenance", "standard", b"standard", "tabular", b"tabular", "target_name", b"target_name", "temperature", b"temperature", "test_rows_sha256", b"test_rows_sha256", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "_test_rows_sha256", b"_test_rows_sha256", "class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "interpretability", b"interpretability", "kind", b"kind", "logit_offsets", b"logit_offsets", "metric_intervals", b"metric_intervals", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "standard", b"standard", "tabular", b"tabular", "target_name", b"target_name", "test_rows_sha256", b"test_rows_sha256", "text", b"text", "variants", b"variants", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "_temperature", b"_temperature", "_test_rows_sha256", b"_test_rows_sha256", "class_labels", b"class_labels", "create_time", b"create_time", "decision", b"decision", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "interpretability", b"interpretability", "kind", b"kind", "logit_offsets", b"logit_offsets", "metric_intervals", b"metric_intervals", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "standard", b"standard", "tabular", b"tabular", "target_name", b"target_name", "temperature", b"temperature", "test_rows_sha256", b"test_rows_sha256", "text", b"text", "variants", b"variants", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["golden_reduced_tolerance"]  # noqa: Y015
     _WhichOneofArgType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance"]  # noqa: Y015
     _WhichOneofReturnType__target_name: _TypeAlias = _typing.Literal["target_name"]  # noqa: Y015
     _WhichOneofArgType__target_name: _TypeAlias = _typing.Literal["_target_name", b"_target_name"]  # noqa: Y015
+    _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
+    _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
     _WhichOneofReturnType__test_rows_sha256: _TypeAlias = _typing.Literal["test_rows_sha256"]  # noqa: Y015
     _WhichOneofArgType__test_rows_sha256: _TypeAlias = _typing.Literal["_test_rows_sha256", b"_test_rows_sha256"]  # noqa: Y015
     @_typing.overload
@@ -473,9 +487,90 @@ class Bundle(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__target_name) -> _WhichOneofReturnType__target_name | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__test_rows_sha256) -> _WhichOneofReturnType__test_rows_sha256 | None: ...
 
 Global___Bundle: _TypeAlias = Bundle  # noqa: Y015
+
+@_typing.final
+class DecisionRule(_message.Message):
+    """DecisionRule says how the probabilities of a model of classes or labels become an answer: by thresholds, or by what a
+    wrong answer costs. It was chosen on validation rows, and it does not change the probabilities.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THRESHOLDS_FIELD_NUMBER: _builtins.int
+    COSTS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    rows: _builtins.int
+    """How many validation rows it was chosen on."""
+    @_builtins.property
+    def thresholds(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecisionThreshold]:
+        """The classes or labels that have a threshold of their own. A class is answered if its probability reaches its
+        threshold; if several do, the one that is the largest multiple of it; if none does, the most probable of those without
+        one. A label is answered if its probability reaches its threshold, which is one half of those that are not here.
+        """
+
+    @_builtins.property
+    def costs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """What answers cost, of classes only: for each class that is right, by index, the cost of answering each class, by
+        index, one after the other. The class with the least expected cost is answered. Empty: thresholds decide.
+        """
+
+    def __init__(
+        self,
+        *,
+        thresholds: _abc.Iterable[Global___DecisionThreshold] | None = ...,
+        costs: _abc.Iterable[_builtins.float] | None = ...,
+        rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["costs", b"costs", "rows", b"rows", "thresholds", b"thresholds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecisionRule: _TypeAlias = DecisionRule  # noqa: Y015
+
+@_typing.final
+class DecisionThreshold(_message.Message):
+    """DecisionThreshold is the probability from which on a class or label is answered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    GOAL_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """The class or label."""
+    threshold: _builtins.float
+    """From this probability on, in [0, 1]."""
+    goal: _builtins.str
+    """What it was chosen for, such as "recall at least 0.9"."""
+    recall: _builtins.float
+    """Which part of the validation rows of this class it finds."""
+    precision: _builtins.float
+    """Which part of the validation rows that are answered so is of this class; 0 if none is."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        threshold: _builtins.float = ...,
+        goal: _builtins.str = ...,
+        recall: _builtins.float = ...,
+        precision: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["goal", b"goal", "label", b"label", "precision", b"precision", "recall", b"recall", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecisionThreshold: _TypeAlias = DecisionThreshold  # noqa: Y015
 
 @_typing.final
 class StandardVerdict(_message.Message):
@@ -493,6 +588,7 @@ class StandardVerdict(_message.Message):
     ROWS_SHA256_FIELD_NUMBER: _builtins.int
     MET_FIELD_NUMBER: _builtins.int
     JUDGED_FIELD_NUMBER: _builtins.int
+    WAIVERS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The standard's name."""
     version: _builtins.str
@@ -500,7 +596,7 @@ class StandardVerdict(_message.Message):
     sha256: _builtins.str
     """SHA-256 of its file, in hexadecimal."""
     verdict: _builtins.str
-    """"met", "not met" or "cannot tell"."""
+    """"met", "not met", "cannot tell", or "waived": met but for what somebody answers for."""
     rows: _builtins.int
     """Rows of the test set that say what is right."""
     rows_sha256: _builtins.str
@@ -509,6 +605,10 @@ class StandardVerdict(_message.Message):
     """How many requirements, each slice counted, were met."""
     judged: _builtins.int
     """How many there were."""
+    @_builtins.property
+    def waivers(self) -> _containers.RepeatedCompositeFieldContainer[Global___StandardWaiver]:
+        """The requirements that it need not meet, for some time."""
+
     def __init__(
         self,
         *,
@@ -520,14 +620,49 @@ class StandardVerdict(_message.Message):
         rows_sha256: _builtins.str = ...,
         met: _builtins.int = ...,
         judged: _builtins.int = ...,
+        waivers: _abc.Iterable[Global___StandardWaiver] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["judged", b"judged", "met", b"met", "name", b"name", "rows", b"rows", "rows_sha256", b"rows_sha256", "sha256", b"sha256", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["judged", b"judged", "met", b"met", "name", b"name", "rows", b"rows", "rows_sha256", b"rows_sha256", "sha256", b"sha256", "verdict", b"verdict", "version", b"version", "waivers", b"waivers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StandardVerdict: _TypeAlias = StandardVerdict  # noqa: Y015
+
+@_typing.final
+class StandardWaiver(_message.Message):
+    """StandardWaiver says that somebody answers for a model that does not meet a requirement of a standard."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUIREMENT_FIELD_NUMBER: _builtins.int
+    WHO_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    requirement: _builtins.str
+    """The requirement's id."""
+    who: _builtins.str
+    """Who answers for it."""
+    why: _builtins.str
+    """For what reason."""
+    until: _builtins.str
+    """The last day on which it counts, in UTC, such as "2027-03-31"."""
+    def __init__(
+        self,
+        *,
+        requirement: _builtins.str = ...,
+        who: _builtins.str = ...,
+        why: _builtins.str = ...,
+        until: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requirement", b"requirement", "until", b"until", "who", b"who", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StandardWaiver: _TypeAlias = StandardWaiver  # noqa: Y015
 
 @_typing.final
 class ModelVariant(_message.Message):

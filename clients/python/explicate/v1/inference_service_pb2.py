@@ -26,7 +26,7 @@ from explicate.v1 import explanation_pb2 as explicate_dot_v1_dot_explanation__pb
 from explicate.v1 import table_pb2 as explicate_dot_v1_dot_table__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$explicate/v1/inference_service.proto\x12\x0c\x65xplicate.v1\x1a\x1e\x65xplicate/v1/explanation.proto\x1a\x18\x65xplicate/v1/table.proto\"I\n\x08ModelRef\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\x05H\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x42\n\n\x08selector\"i\n\x0cModelVersion\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x15\n\rbundle_digest\x18\x03 \x01(\t\x12\x0f\n\x07runtime\x18\x04 \x01(\t\x12\x11\n\tprecision\x18\x05 \x01(\t\"\x92\x01\n\x05Input\x12\'\n\x04text\x18\x01 \x01(\x0b\x32\x17.explicate.v1.TextInputH\x00\x12-\n\x07tabular\x18\x02 \x01(\x0b\x32\x1a.explicate.v1.TabularInputH\x00\x12)\n\x05image\x18\x03 \x01(\x0b\x32\x18.explicate.v1.ImageInputH\x00\x42\x06\n\x04kind\"\x1d\n\nImageInput\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\"\x86\x01\n\x0cTabularInput\x12\x34\n\x05\x63\x65lls\x18\x01 \x03(\x0b\x32%.explicate.v1.TabularInput.CellsEntry\x1a@\n\nCellsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.explicate.v1.Cell:\x02\x38\x01\"?\n\tTextInput\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x16\n\ttext_pair\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_text_pair\"\xaa\x01\n\x0ePredictRequest\x12%\n\x05model\x18\x01 \x01(\x0b\x32\x16.explicate.v1.ModelRef\x12#\n\x06inputs\x18\x02 \x03(\x0b\x32\x13.explicate.v1.Input\x12(\n\x08priority\x18\x03 \x01(\x0e\x32\x16.explicate.v1.Priority\x12\"\n\x05table\x18\x04 \x01(\x0b\x32\x13.explicate.v1.Table\"\xc2\x01\n\x0fPredictResponse\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.explicate.v1.ModelVersion\x12-\n\x0bpredictions\x18\x02 \x03(\x0b\x32\x18.explicate.v1.Prediction\x12$\n\x06timing\x18\x03 \x01(\x0b\x32\x14.explicate.v1.Timing\x12/\n\x06packed\x18\x04 \x01(\x0b\x32\x1f.explicate.v1.PackedPredictions\"[\n\x11PackedPredictions\x12\x14\n\x0c\x63lass_labels\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x01\x12 \n\x18unknown_category_columns\x18\x03 \x03(\t\"\xd7\x02\n\nPrediction\x12\x36\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32\x1c.explicate.v1.ClassificationH\x00\x12.\n\nregression\x18\x03 \x01(\x0b\x32\x18.explicate.v1.RegressionH\x00\x12/\n\x0bmulti_label\x18\x05 \x01(\x0b\x32\x18.explicate.v1.MultiLabelH\x00\x12\x30\n\ntext_usage\x18\x02 \x01(\x0b\x32\x17.explicate.v1.TextUsageH\x01\x88\x01\x01\x12 \n\x18unknown_category_columns\x18\x04 \x03(\t\x12\x32\n\x0bimage_usage\x18\x06 \x01(\x0b\x32\x18.explicate.v1.ImageUsageH\x02\x88\x01\x01\x42\t\n\x07outcomeB\r\n\x0b_text_usageB\x0e\n\x0c_image_usage\"u\n\nImageUsage\x12\r\n\x05width\x18\x01 \x01(\x05\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12\x0c\n\x04left\x18\x03 \x01(\x01\x12\x0b\n\x03top\x18\x04 \x01(\x01\x12\r\n\x05right\x18\x05 \x01(\x01\x12\x0e\n\x06\x62ottom\x18\x06 \x01(\x01\x12\x0e\n\x06\x66rames\x18\x07 \x01(\x05\"k\n\nMultiLabel\x12\x19\n\x11predicted_indices\x18\x01 \x03(\x05\x12\x18\n\x10predicted_labels\x18\x02 \x03(\t\x12(\n\x06scores\x18\x03 \x03(\x0b\x32\x18.explicate.v1.ClassScore\"\x1b\n\nRegression\x12\r\n\x05value\x18\x01 \x01(\x01\"l\n\x0e\x43lassification\x12\x17\n\x0fpredicted_index\x18\x01 \x01(\x05\x12\x17\n\x0fpredicted_label\x18\x02 \x01(\t\x12(\n\x06scores\x18\x03 \x03(\x0b\x32\x18.explicate.v1.ClassScore\"N\n\nClassScore\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\x12\r\n\x05logit\x18\x04 \x01(\x01\"\xde\x01\n\tTextUsage\x12\x0e\n\x06tokens\x18\x01 \x01(\x05\x12\x13\n\x0btokens_used\x18\x02 \x01(\x05\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x12\x17\n\x0f\x63haracters_used\x18\x04 \x01(\x05\x12!\n\x14pair_characters_used\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nutf16_used\x18\x16 \x01(\x05\x12\x1c\n\x0fpair_utf16_used\x18\x17 \x01(\x05H\x01\x88\x01\x01\x42\x17\n\x15_pair_characters_usedB\x12\n\x10_pair_utf16_used\"\x9c\x01\n\x06Timing\x12\x15\n\rqueue_seconds\x18\x01 \x01(\x01\x12\x1d\n\x15preprocessing_seconds\x18\x02 \x01(\x01\x12\x15\n\rmodel_seconds\x18\x03 \x01(\x01\x12\x1b\n\x0esolver_seconds\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\rtotal_seconds\x18\x05 \x01(\x01\x42\x11\n\x0f_solver_seconds\"\xb1\x01\n\x0b\x45xplainSpec\x12%\n\x05model\x18\x01 \x01(\x0b\x32\x16.explicate.v1.ModelRef\x12\"\n\x05input\x18\x02 \x01(\x0b\x32\x13.explicate.v1.Input\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.explicate.v1.ExplainOptions\x12(\n\x08priority\x18\x04 \x01(\x0e\x32\x16.explicate.v1.Priority\"\xbe\x01\n\rExplainResult\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.explicate.v1.ModelVersion\x12,\n\nprediction\x18\x02 \x01(\x0b\x32\x18.explicate.v1.Prediction\x12.\n\x0b\x65xplanation\x18\x03 \x01(\x0b\x32\x19.explicate.v1.Explanation\x12$\n\x06timing\x18\x04 \x01(\x0b\x32\x14.explicate.v1.Timing\"9\n\x0e\x45xplainRequest\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.explicate.v1.ExplainSpec\">\n\x0f\x45xplainResponse\x12+\n\x06result\x18\x01 \x01(\x0b\x32\x1b.explicate.v1.ExplainResult\"?\n\x14StreamExplainRequest\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.explicate.v1.ExplainSpec\"S\n\x15StreamExplainResponse\x12+\n\x06result\x18\x01 \x01(\x0b\x32\x1b.explicate.v1.ExplainResult\x12\r\n\x05\x66inal\x18\x02 \x01(\x08\"\xb9\x01\n\x13\x45xplainTableRequest\x12%\n\x05model\x18\x01 \x01(\x0b\x32\x16.explicate.v1.ModelRef\x12\"\n\x05table\x18\x02 \x01(\x0b\x32\x13.explicate.v1.Table\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.explicate.v1.ExplainOptions\x12(\n\x08priority\x18\x04 \x01(\x0e\x32\x16.explicate.v1.Priority\"\xd3\x01\n\x14\x45xplainTableResponse\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.explicate.v1.ModelVersion\x12\x34\n\x0bpredictions\x18\x02 \x01(\x0b\x32\x1f.explicate.v1.PackedPredictions\x12\x34\n\x0b\x65xplanation\x18\x03 \x01(\x0b\x32\x1f.explicate.v1.PackedExplanation\x12$\n\x06timing\x18\x04 \x01(\x0b\x32\x14.explicate.v1.Timing*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02\x32\xd5\x02\n\x10InferenceService\x12\x46\n\x07Predict\x12\x1c.explicate.v1.PredictRequest\x1a\x1d.explicate.v1.PredictResponse\x12\x46\n\x07\x45xplain\x12\x1c.explicate.v1.ExplainRequest\x1a\x1d.explicate.v1.ExplainResponse\x12Z\n\rStreamExplain\x12\".explicate.v1.StreamExplainRequest\x1a#.explicate.v1.StreamExplainResponse0\x01\x12U\n\x0c\x45xplainTable\x12!.explicate.v1.ExplainTableRequest\x1a\".explicate.v1.ExplainTableResponseB<\n\x10\x64\x65v.explicate.v1P\x01Z&explicate.dev/explicate/v1;explicatev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$explicate/v1/inference_service.proto\x12\x0c\x65xplicate.v1\x1a\x1e\x65xplicate/v1/explanation.proto\x1a\x18\x65xplicate/v1/table.proto\"I\n\x08ModelRef\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\x05H\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x42\n\n\x08selector\"i\n\x0cModelVersion\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x15\n\rbundle_digest\x18\x03 \x01(\t\x12\x0f\n\x07runtime\x18\x04 \x01(\t\x12\x11\n\tprecision\x18\x05 \x01(\t\"\x92\x01\n\x05Input\x12\'\n\x04text\x18\x01 \x01(\x0b\x32\x17.explicate.v1.TextInputH\x00\x12-\n\x07tabular\x18\x02 \x01(\x0b\x32\x1a.explicate.v1.TabularInputH\x00\x12)\n\x05image\x18\x03 \x01(\x0b\x32\x18.explicate.v1.ImageInputH\x00\x42\x06\n\x04kind\"\x1d\n\nImageInput\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\"\x86\x01\n\x0cTabularInput\x12\x34\n\x05\x63\x65lls\x18\x01 \x03(\x0b\x32%.explicate.v1.TabularInput.CellsEntry\x1a@\n\nCellsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.explicate.v1.Cell:\x02\x38\x01\"?\n\tTextInput\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x16\n\ttext_pair\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_text_pair\"\xaa\x01\n\x0ePredictRequest\x12%\n\x05model\x18\x01 \x01(\x0b\x32\x16.explicate.v1.ModelRef\x12#\n\x06inputs\x18\x02 \x03(\x0b\x32\x13.explicate.v1.Input\x12(\n\x08priority\x18\x03 \x01(\x0e\x32\x16.explicate.v1.Priority\x12\"\n\x05table\x18\x04 \x01(\x0b\x32\x13.explicate.v1.Table\"\xc2\x01\n\x0fPredictResponse\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.explicate.v1.ModelVersion\x12-\n\x0bpredictions\x18\x02 \x03(\x0b\x32\x18.explicate.v1.Prediction\x12$\n\x06timing\x18\x03 \x01(\x0b\x32\x14.explicate.v1.Timing\x12/\n\x06packed\x18\x04 \x01(\x0b\x32\x1f.explicate.v1.PackedPredictions\"\x8a\x01\n\x11PackedPredictions\x12\x14\n\x0c\x63lass_labels\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x01\x12 \n\x18unknown_category_columns\x18\x03 \x03(\t\x12\x19\n\x11predicted_indices\x18\x0c \x03(\x05\x12\x12\n\nthresholds\x18\r \x03(\x01\"\xd7\x02\n\nPrediction\x12\x36\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32\x1c.explicate.v1.ClassificationH\x00\x12.\n\nregression\x18\x03 \x01(\x0b\x32\x18.explicate.v1.RegressionH\x00\x12/\n\x0bmulti_label\x18\x05 \x01(\x0b\x32\x18.explicate.v1.MultiLabelH\x00\x12\x30\n\ntext_usage\x18\x02 \x01(\x0b\x32\x17.explicate.v1.TextUsageH\x01\x88\x01\x01\x12 \n\x18unknown_category_columns\x18\x04 \x03(\t\x12\x32\n\x0bimage_usage\x18\x06 \x01(\x0b\x32\x18.explicate.v1.ImageUsageH\x02\x88\x01\x01\x42\t\n\x07outcomeB\r\n\x0b_text_usageB\x0e\n\x0c_image_usage\"u\n\nImageUsage\x12\r\n\x05width\x18\x01 \x01(\x05\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12\x0c\n\x04left\x18\x03 \x01(\x01\x12\x0b\n\x03top\x18\x04 \x01(\x01\x12\r\n\x05right\x18\x05 \x01(\x01\x12\x0e\n\x06\x62ottom\x18\x06 \x01(\x01\x12\x0e\n\x06\x66rames\x18\x07 \x01(\x05\"k\n\nMultiLabel\x12\x19\n\x11predicted_indices\x18\x01 \x03(\x05\x12\x18\n\x10predicted_labels\x18\x02 \x03(\t\x12(\n\x06scores\x18\x03 \x03(\x0b\x32\x18.explicate.v1.ClassScore\"\x1b\n\nRegression\x12\r\n\x05value\x18\x01 \x01(\x01\"l\n\x0e\x43lassification\x12\x17\n\x0fpredicted_index\x18\x01 \x01(\x05\x12\x17\n\x0fpredicted_label\x18\x02 \x01(\t\x12(\n\x06scores\x18\x03 \x03(\x0b\x32\x18.explicate.v1.ClassScore\"t\n\nClassScore\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\x12\r\n\x05logit\x18\x04 \x01(\x01\x12\x16\n\tthreshold\x18\r \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_threshold\"\xde\x01\n\tTextUsage\x12\x0e\n\x06tokens\x18\x01 \x01(\x05\x12\x13\n\x0btokens_used\x18\x02 \x01(\x05\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x12\x17\n\x0f\x63haracters_used\x18\x04 \x01(\x05\x12!\n\x14pair_characters_used\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nutf16_used\x18\x16 \x01(\x05\x12\x1c\n\x0fpair_utf16_used\x18\x17 \x01(\x05H\x01\x88\x01\x01\x42\x17\n\x15_pair_characters_usedB\x12\n\x10_pair_utf16_used\"\x9c\x01\n\x06Timing\x12\x15\n\rqueue_seconds\x18\x01 \x01(\x01\x12\x1d\n\x15preprocessing_seconds\x18\x02 \x01(\x01\x12\x15\n\rmodel_seconds\x18\x03 \x01(\x01\x12\x1b\n\x0esolver_seconds\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\rtotal_seconds\x18\x05 \x01(\x01\x42\x11\n\x0f_solver_seconds\"\xb1\x01\n\x0b\x45xplainSpec\x12%\n\x05model\x18\x01 \x01(\x0b\x32\x16.explicate.v1.ModelRef\x12\"\n\x05input\x18\x02 \x01(\x0b\x32\x13.explicate.v1.Input\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.explicate.v1.ExplainOptions\x12(\n\x08priority\x18\x04 \x01(\x0e\x32\x16.explicate.v1.Priority\"\xbe\x01\n\rExplainResult\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.explicate.v1.ModelVersion\x12,\n\nprediction\x18\x02 \x01(\x0b\x32\x18.explicate.v1.Prediction\x12.\n\x0b\x65xplanation\x18\x03 \x01(\x0b\x32\x19.explicate.v1.Explanation\x12$\n\x06timing\x18\x04 \x01(\x0b\x32\x14.explicate.v1.Timing\"9\n\x0e\x45xplainRequest\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.explicate.v1.ExplainSpec\">\n\x0f\x45xplainResponse\x12+\n\x06result\x18\x01 \x01(\x0b\x32\x1b.explicate.v1.ExplainResult\"?\n\x14StreamExplainRequest\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.explicate.v1.ExplainSpec\"S\n\x15StreamExplainResponse\x12+\n\x06result\x18\x01 \x01(\x0b\x32\x1b.explicate.v1.ExplainResult\x12\r\n\x05\x66inal\x18\x02 \x01(\x08\"\xb9\x01\n\x13\x45xplainTableRequest\x12%\n\x05model\x18\x01 \x01(\x0b\x32\x16.explicate.v1.ModelRef\x12\"\n\x05table\x18\x02 \x01(\x0b\x32\x13.explicate.v1.Table\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.explicate.v1.ExplainOptions\x12(\n\x08priority\x18\x04 \x01(\x0e\x32\x16.explicate.v1.Priority\"\xd3\x01\n\x14\x45xplainTableResponse\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.explicate.v1.ModelVersion\x12\x34\n\x0bpredictions\x18\x02 \x01(\x0b\x32\x1f.explicate.v1.PackedPredictions\x12\x34\n\x0b\x65xplanation\x18\x03 \x01(\x0b\x32\x1f.explicate.v1.PackedExplanation\x12$\n\x06timing\x18\x04 \x01(\x0b\x32\x14.explicate.v1.Timing*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02\x32\xd5\x02\n\x10InferenceService\x12\x46\n\x07Predict\x12\x1c.explicate.v1.PredictRequest\x1a\x1d.explicate.v1.PredictResponse\x12\x46\n\x07\x45xplain\x12\x1c.explicate.v1.ExplainRequest\x1a\x1d.explicate.v1.ExplainResponse\x12Z\n\rStreamExplain\x12\".explicate.v1.StreamExplainRequest\x1a#.explicate.v1.StreamExplainResponse0\x01\x12U\n\x0c\x45xplainTable\x12!.explicate.v1.ExplainTableRequest\x1a\".explicate.v1.ExplainTableResponseB<\n\x10\x64\x65v.explicate.v1P\x01Z&explicate.dev/explicate/v1;explicatev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.explicate.v1P\001Z&explicate.dev/explicate/v1;explicatev1'
   _globals['_TABULARINPUT_CELLSENTRY']._loaded_options = None
   _globals['_TABULARINPUT_CELLSENTRY']._serialized_options = b'8\001'
-  _globals['_PRIORITY']._serialized_start=3364
-  _globals['_PRIORITY']._serialized_end=3445
+  _globals['_PRIORITY']._serialized_start=3450
+  _globals['_PRIORITY']._serialized_end=3531
   _globals['_MODELREF']._serialized_start=112
   _globals['_MODELREF']._serialized_end=185
   _globals['_MODELVERSION']._serialized_start=187
@@ -56,40 +56,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTREQUEST']._serialized_end=847
   _globals['_PREDICTRESPONSE']._serialized_start=850
   _globals['_PREDICTRESPONSE']._serialized_end=1044
-  _globals['_PACKEDPREDICTIONS']._serialized_start=1046
-  _globals['_PACKEDPREDICTIONS']._serialized_end=1137
-  _globals['_PREDICTION']._serialized_start=1140
-  _globals['_PREDICTION']._serialized_end=1483
-  _globals['_IMAGEUSAGE']._serialized_start=1485
-  _globals['_IMAGEUSAGE']._serialized_end=1602
-  _globals['_MULTILABEL']._serialized_start=1604
-  _globals['_MULTILABEL']._serialized_end=1711
-  _globals['_REGRESSION']._serialized_start=1713
-  _globals['_REGRESSION']._serialized_end=1740
-  _globals['_CLASSIFICATION']._serialized_start=1742
-  _globals['_CLASSIFICATION']._serialized_end=1850
-  _globals['_CLASSSCORE']._serialized_start=1852
-  _globals['_CLASSSCORE']._serialized_end=1930
-  _globals['_TEXTUSAGE']._serialized_start=1933
-  _globals['_TEXTUSAGE']._serialized_end=2155
-  _globals['_TIMING']._serialized_start=2158
-  _globals['_TIMING']._serialized_end=2314
-  _globals['_EXPLAINSPEC']._serialized_start=2317
-  _globals['_EXPLAINSPEC']._serialized_end=2494
-  _globals['_EXPLAINRESULT']._serialized_start=2497
-  _globals['_EXPLAINRESULT']._serialized_end=2687
-  _globals['_EXPLAINREQUEST']._serialized_start=2689
-  _globals['_EXPLAINREQUEST']._serialized_end=2746
-  _globals['_EXPLAINRESPONSE']._serialized_start=2748
-  _globals['_EXPLAINRESPONSE']._serialized_end=2810
-  _globals['_STREAMEXPLAINREQUEST']._serialized_start=2812
-  _globals['_STREAMEXPLAINREQUEST']._serialized_end=2875
-  _globals['_STREAMEXPLAINRESPONSE']._serialized_start=2877
-  _globals['_STREAMEXPLAINRESPONSE']._serialized_end=2960
-  _globals['_EXPLAINTABLEREQUEST']._serialized_start=2963
-  _globals['_EXPLAINTABLEREQUEST']._serialized_end=3148
-  _globals['_EXPLAINTABLERESPONSE']._serialized_start=3151
-  _globals['_EXPLAINTABLERESPONSE']._serialized_end=3362
-  _globals['_INFERENCESERVICE']._serialized_start=3448
-  _globals['_INFERENCESERVICE']._serialized_end=3789
+  _globals['_PACKEDPREDICTIONS']._serialized_start=1047
+  _globals['_PACKEDPREDICTIONS']._serialized_end=1185
+  _globals['_PREDICTION']._serialized_start=1188
+  _globals['_PREDICTION']._serialized_end=1531
+  _globals['_IMAGEUSAGE']._serialized_start=1533
+  _globals['_IMAGEUSAGE']._serialized_end=1650
+  _globals['_MULTILABEL']._serialized_start=1652
+  _globals['_MULTILABEL']._serialized_end=1759
+  _globals['_REGRESSION']._serialized_start=1761
+  _globals['_REGRESSION']._serialized_end=1788
+  _globals['_CLASSIFICATION']._serialized_start=1790
+  _globals['_CLASSIFICATION']._serialized_end=1898
+  _globals['_CLASSSCORE']._serialized_start=1900
+  _globals['_CLASSSCORE']._serialized_end=2016
+  _globals['_TEXTUSAGE']._serialized_start=2019
+  _globals['_TEXTUSAGE']._serialized_end=2241
+  _globals['_TIMING']._serialized_start=2244
+  _globals['_TIMING']._serialized_end=2400
+  _globals['_EXPLAINSPEC']._serialized_start=2403
+  _globals['_EXPLAINSPEC']._serialized_end=2580
+  _globals['_EXPLAINRESULT']._serialized_start=2583
+  _globals['_EXPLAINRESULT']._serialized_end=2773
+  _globals['_EXPLAINREQUEST']._serialized_start=2775
+  _globals['_EXPLAINREQUEST']._serialized_end=2832
+  _globals['_EXPLAINRESPONSE']._serialized_start=2834
+  _globals['_EXPLAINRESPONSE']._serialized_end=2896
+  _globals['_STREAMEXPLAINREQUEST']._serialized_start=2898
+  _globals['_STREAMEXPLAINREQUEST']._serialized_end=2961
+  _globals['_STREAMEXPLAINRESPONSE']._serialized_start=2963
+  _globals['_STREAMEXPLAINRESPONSE']._serialized_end=3046
+  _globals['_EXPLAINTABLEREQUEST']._serialized_start=3049
+  _globals['_EXPLAINTABLEREQUEST']._serialized_end=3234
+  _globals['_EXPLAINTABLERESPONSE']._serialized_start=3237
+  _globals['_EXPLAINTABLERESPONSE']._serialized_end=3448
+  _globals['_INFERENCESERVICE']._serialized_start=3534
+  _globals['_INFERENCESERVICE']._serialized_end=3875
 # @@protoc_insertion_point(module_scope)

@@ -344,6 +344,8 @@ class PackedPredictions(_message.Message):
     CLASS_LABELS_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     UNKNOWN_CATEGORY_COLUMNS_FIELD_NUMBER: _builtins.int
+    PREDICTED_INDICES_FIELD_NUMBER: _builtins.int
+    THRESHOLDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def class_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Labels of the classes, by index; empty for regression."""
@@ -356,16 +358,28 @@ class PackedPredictions(_message.Message):
     def unknown_category_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Columns of the table that held categories the model does not know, in the schema's order."""
 
+    @_builtins.property
+    def predicted_indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The predicted class of each row, by index, where the bundle has a rule that decides; empty: the most probable one."""
+
+    @_builtins.property
+    def thresholds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The probability from which on each label is predicted, by index, of a model of several labels whose bundle has a rule;
+        empty: one half.
+        """
+
     def __init__(
         self,
         *,
         class_labels: _abc.Iterable[_builtins.str] | None = ...,
         scores: _abc.Iterable[_builtins.float] | None = ...,
         unknown_category_columns: _abc.Iterable[_builtins.str] | None = ...,
+        predicted_indices: _abc.Iterable[_builtins.int] | None = ...,
+        thresholds: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_labels", b"class_labels", "scores", b"scores", "unknown_category_columns", b"unknown_category_columns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_labels", b"class_labels", "predicted_indices", b"predicted_indices", "scores", b"scores", "thresholds", b"thresholds", "unknown_category_columns", b"unknown_category_columns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -493,7 +507,9 @@ class MultiLabel(_message.Message):
     SCORES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def predicted_indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Indices of the labels with a probability of at least one half, the most probable first; may be empty."""
+        """Indices of the labels with a probability of at least one half, or of their own threshold, the most probable first; may
+        be empty.
+        """
 
     @_builtins.property
     def predicted_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -550,9 +566,9 @@ class Classification(_message.Message):
     PREDICTED_LABEL_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     predicted_index: _builtins.int
-    """Index of the most probable class."""
+    """Index of the predicted class: the most probable one, or the one that the bundle's rule decides for."""
     predicted_label: _builtins.str
-    """Label of the most probable class."""
+    """Its label."""
     @_builtins.property
     def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassScore]:
         """All classes, by index."""
@@ -582,6 +598,7 @@ class ClassScore(_message.Message):
     LABEL_FIELD_NUMBER: _builtins.int
     PROBABILITY_FIELD_NUMBER: _builtins.int
     LOGIT_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Index of the class, from 0."""
     label: _builtins.str
@@ -590,6 +607,8 @@ class ClassScore(_message.Message):
     """Softmax probability, of a multi-label model the sigmoid of its own logit; in [0, 1]."""
     logit: _builtins.float
     """Logit, before softmax or sigmoid."""
+    threshold: _builtins.float
+    """The probability from which on it is answered, where the bundle has one for it."""
     def __init__(
         self,
         *,
@@ -597,12 +616,15 @@ class ClassScore(_message.Message):
         label: _builtins.str = ...,
         probability: _builtins.float = ...,
         logit: _builtins.float = ...,
+        threshold: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "label", b"label", "logit", b"logit", "probability", b"probability"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "index", b"index", "label", b"label", "logit", b"logit", "probability", b"probability", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
+    _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
 
 Global___ClassScore: _TypeAlias = ClassScore  # noqa: Y015
 

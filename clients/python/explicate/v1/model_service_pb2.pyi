@@ -283,6 +283,7 @@ class GetModelResponse(_message.Message):
     DEFAULT_OPTIONS_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
     DEVICE_REASON_FIELD_NUMBER: _builtins.int
+    REQUIRED_STANDARD_FIELD_NUMBER: _builtins.int
     model_card: _builtins.str
     """Its model card in Markdown; unset if the bundle has none."""
     device_reason: _builtins.str
@@ -338,6 +339,10 @@ class GetModelResponse(_message.Message):
     def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelDevice]:
         """The devices that it was to be loaded on, those that do not serve it included; empty unless it is ready."""
 
+    @_builtins.property
+    def required_standard(self) -> Global___RequiredStandard:
+        """What the standard that this server requires says of it; unset if it requires none, and before it was judged."""
+
     def __init__(
         self,
         *,
@@ -355,10 +360,11 @@ class GetModelResponse(_message.Message):
         default_options: _abc.Iterable[_explanation_pb2.ExplainOptions] | None = ...,
         devices: _abc.Iterable[Global___ModelDevice] | None = ...,
         device_reason: _builtins.str | None = ...,
+        required_standard: Global___RequiredStandard | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_device_reason", b"_device_reason", "_model_card", b"_model_card", "bundle", b"bundle", "device_reason", b"device_reason", "limits", b"limits", "model_card", b"model_card", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_device_reason", b"_device_reason", "_model_card", b"_model_card", "bundle", b"bundle", "device_reason", b"device_reason", "limits", b"limits", "model_card", b"model_card", "required_standard", b"required_standard", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_device_reason", b"_device_reason", "_model_card", b"_model_card", "bundle", b"bundle", "default_options", b"default_options", "device_reason", b"device_reason", "devices", b"devices", "granularities", b"granularities", "labels", b"labels", "limits", b"limits", "maskings", b"maskings", "methods", b"methods", "model_card", b"model_card", "runtimes", b"runtimes", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_device_reason", b"_device_reason", "_model_card", b"_model_card", "bundle", b"bundle", "default_options", b"default_options", "device_reason", b"device_reason", "devices", b"devices", "granularities", b"granularities", "labels", b"labels", "limits", b"limits", "maskings", b"maskings", "methods", b"methods", "model_card", b"model_card", "required_standard", b"required_standard", "runtimes", b"runtimes", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__device_reason: _TypeAlias = _typing.Literal["device_reason"]  # noqa: Y015
     _WhichOneofArgType__device_reason: _TypeAlias = _typing.Literal["_device_reason", b"_device_reason"]  # noqa: Y015
@@ -370,6 +376,164 @@ class GetModelResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model_card) -> _WhichOneofReturnType__model_card | None: ...
 
 Global___GetModelResponse: _TypeAlias = GetModelResponse  # noqa: Y015
+
+@_typing.final
+class RequiredStandard(_message.Message):
+    """RequiredStandard says how a version meets the standard of the server (`--require-standard`), whatever its publisher
+    found.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    UNMET_FIELD_NUMBER: _builtins.int
+    OVERRIDE_FIELD_NUMBER: _builtins.int
+    RECHECK_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The standard's name."""
+    version: _builtins.str
+    """Its version."""
+    sha256: _builtins.str
+    """SHA-256 of its file, in hexadecimal."""
+    verdict: _builtins.str
+    """"met"; "waived", met but for what somebody answers for; "overridden", it serves although it was refused; "returned",
+    it is or was live and may always return; or "not met", it is refused.
+    """
+    @_builtins.property
+    def unmet(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnmetRequirement]:
+        """What is not met, waived or not."""
+
+    @_builtins.property
+    def override(self) -> Global___StandardOverride:
+        """Who let it serve all the same; set if it serves by that."""
+
+    @_builtins.property
+    def recheck(self) -> Global___StandardRecheck:
+        """What came of scoring test rows again; unset if that was not asked for."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        verdict: _builtins.str = ...,
+        unmet: _abc.Iterable[Global___UnmetRequirement] | None = ...,
+        override: Global___StandardOverride | None = ...,
+        recheck: Global___StandardRecheck | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["override", b"override", "recheck", b"recheck"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "override", b"override", "recheck", b"recheck", "sha256", b"sha256", "unmet", b"unmet", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequiredStandard: _TypeAlias = RequiredStandard  # noqa: Y015
+
+@_typing.final
+class UnmetRequirement(_message.Message):
+    """UnmetRequirement is a requirement of a standard that a version does not meet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUIREMENT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    WAIVER_FIELD_NUMBER: _builtins.int
+    requirement: _builtins.str
+    """Its id; empty where the record as a whole cannot be judged."""
+    reason: _builtins.str
+    """Why it is not met."""
+    @_builtins.property
+    def waiver(self) -> _bundle_pb2.StandardWaiver:
+        """Who answers for that; unset if nobody does, or it does not count here."""
+
+    def __init__(
+        self,
+        *,
+        requirement: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        waiver: _bundle_pb2.StandardWaiver | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_waiver", b"_waiver", "waiver", b"waiver"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_waiver", b"_waiver", "reason", b"reason", "requirement", b"requirement", "waiver", b"waiver"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__waiver: _TypeAlias = _typing.Literal["waiver"]  # noqa: Y015
+    _WhichOneofArgType__waiver: _TypeAlias = _typing.Literal["_waiver", b"_waiver"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__waiver) -> _WhichOneofReturnType__waiver | None: ...
+
+Global___UnmetRequirement: _TypeAlias = UnmetRequirement  # noqa: Y015
+
+@_typing.final
+class StandardOverride(_message.Message):
+    """StandardOverride lets a version serve that does not meet the standard. It ends when the version is unloaded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHO_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    who: _builtins.str
+    """Who gave it: the name of a token."""
+    why: _builtins.str
+    """For what reason."""
+    time: _builtins.str
+    """When, in UTC, such as "2026-11-27T02:55:00.120Z"."""
+    def __init__(
+        self,
+        *,
+        who: _builtins.str = ...,
+        why: _builtins.str = ...,
+        time: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["time", b"time", "who", b"who", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StandardOverride: _TypeAlias = StandardOverride  # noqa: Y015
+
+@_typing.final
+class StandardRecheck(_message.Message):
+    """StandardRecheck says how the answers to test rows of the bundle agree with those on record, all within the tolerance
+    of the golden inputs.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    LARGEST_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    ALLOWED_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    rows: _builtins.int
+    """Rows that were scored."""
+    largest_difference: _builtins.float
+    """The largest difference of an answer."""
+    allowed: _builtins.float
+    """What is allowed."""
+    right: _builtins.int
+    """How many of them are answered rightly; unset where no answer is right or wrong."""
+    def __init__(
+        self,
+        *,
+        rows: _builtins.int = ...,
+        largest_difference: _builtins.float = ...,
+        allowed: _builtins.float = ...,
+        right: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_right", b"_right", "right", b"right"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_right", b"_right", "allowed", b"allowed", "largest_difference", b"largest_difference", "right", b"right", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__right: _TypeAlias = _typing.Literal["right"]  # noqa: Y015
+    _WhichOneofArgType__right: _TypeAlias = _typing.Literal["_right", b"_right"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__right) -> _WhichOneofReturnType__right | None: ...
+
+Global___StandardRecheck: _TypeAlias = StandardRecheck  # noqa: Y015
 
 @_typing.final
 class ModelDevice(_message.Message):
@@ -587,22 +751,33 @@ class LoadModelRequest(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    OVERRIDE_STANDARD_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name. Required."""
     version: _builtins.int
     """The version; unset means the newest in the repository."""
+    override_standard: _builtins.str
+    """Why it is to serve even if it does not meet the standard that this server requires. Asks for a token with the right
+    override-standard besides; written to the audit log.
+    """
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         version: _builtins.int | None = ...,
+        override_standard: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_override_standard", b"_override_standard", "_version", b"_version", "override_standard", b"override_standard", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "model", b"model", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_override_standard", b"_override_standard", "_version", b"_version", "model", b"model", "override_standard", b"override_standard", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__override_standard: _TypeAlias = _typing.Literal["override_standard"]  # noqa: Y015
+    _WhichOneofArgType__override_standard: _TypeAlias = _typing.Literal["_override_standard", b"_override_standard"]  # noqa: Y015
     _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
     _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__override_standard) -> _WhichOneofReturnType__override_standard | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
 
 Global___LoadModelRequest: _TypeAlias = LoadModelRequest  # noqa: Y015
@@ -692,6 +867,7 @@ class ActivateVersionRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     EXPECTED_NONE_FIELD_NUMBER: _builtins.int
+    OVERRIDE_STANDARD_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name. Required."""
     label: _builtins.str
@@ -702,6 +878,8 @@ class ActivateVersionRequest(_message.Message):
     """At this version."""
     expected_none: _struct_pb2.NullValue.ValueType
     """At none: there is no such label yet."""
+    override_standard: _builtins.str
+    """As in LoadModelRequest."""
     def __init__(
         self,
         *,
@@ -710,17 +888,22 @@ class ActivateVersionRequest(_message.Message):
         version: _builtins.int = ...,
         expected_version: _builtins.int = ...,
         expected_none: _struct_pb2.NullValue.ValueType = ...,
+        override_standard: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "expected", b"expected", "expected_none", b"expected_none", "expected_version", b"expected_version", "label", b"label"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_override_standard", b"_override_standard", "expected", b"expected", "expected_none", b"expected_none", "expected_version", b"expected_version", "label", b"label", "override_standard", b"override_standard"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "expected", b"expected", "expected_none", b"expected_none", "expected_version", b"expected_version", "label", b"label", "model", b"model", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_override_standard", b"_override_standard", "expected", b"expected", "expected_none", b"expected_none", "expected_version", b"expected_version", "label", b"label", "model", b"model", "override_standard", b"override_standard", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__label: _TypeAlias = _typing.Literal["label"]  # noqa: Y015
     _WhichOneofArgType__label: _TypeAlias = _typing.Literal["_label", b"_label"]  # noqa: Y015
+    _WhichOneofReturnType__override_standard: _TypeAlias = _typing.Literal["override_standard"]  # noqa: Y015
+    _WhichOneofArgType__override_standard: _TypeAlias = _typing.Literal["_override_standard", b"_override_standard"]  # noqa: Y015
     _WhichOneofReturnType_expected: _TypeAlias = _typing.Literal["expected_version", "expected_none"]  # noqa: Y015
     _WhichOneofArgType_expected: _TypeAlias = _typing.Literal["expected", b"expected"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__label) -> _WhichOneofReturnType__label | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__override_standard) -> _WhichOneofReturnType__override_standard | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_expected) -> _WhichOneofReturnType_expected | None: ...
 

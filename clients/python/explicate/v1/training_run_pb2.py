@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from explicate.v1 import bundle_pb2 as explicate_dot_v1_dot_bundle__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x65xplicate/v1/training_run.proto\x12\x0c\x65xplicate.v1\x1a\x19\x65xplicate/v1/bundle.proto\"\xb2\x05\n\x0bTrainingRun\x12\x11\n\tobjective\x18\x01 \x01(\t\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x13\n\x0btarget_name\x18\x03 \x01(\t\x12/\n\x0ctarget_scale\x18\x04 \x01(\x0b\x32\x19.explicate.v1.TargetScale\x12(\n\x04text\x18\x05 \x01(\x0b\x32\x18.explicate.v1.TextSchemaH\x00\x12.\n\x07tabular\x18\x06 \x01(\x0b\x32\x1b.explicate.v1.TabularSchemaH\x00\x12*\n\x05image\x18\x07 \x01(\x0b\x32\x19.explicate.v1.ImageSchemaH\x00\x12\x37\n\rnormalisation\x18\x08 \x01(\x0b\x32 .explicate.v1.PixelNormalisation\x12\x12\n\nbase_model\x18\t \x01(\t\x12\x11\n\x04seed\x18\n \x01(\rH\x01\x88\x01\x01\x12\x13\n\x0b\x64\x61ta_sha256\x18\x0b \x01(\t\x12\x42\n\rtool_versions\x18\x0c \x03(\x0b\x32+.explicate.v1.TrainingRun.ToolVersionsEntry\x12\x11\n\tprecision\x18\r \x01(\t\x12\x0f\n\x07train_s\x18\x0e \x01(\x01\x12&\n\x07verdict\x18\x0f \x01(\x0b\x32\x15.explicate.v1.Verdict\x12\x15\n\rlogit_offsets\x18\x10 \x03(\x01\x12@\n\x10interpretability\x18\x12 \x01(\x0b\x32&.explicate.v1.InterpretabilityTraining\x12\x0e\n\x06\x64\x65vice\x18\x11 \x01(\t\x1a\x33\n\x11ToolVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06schemaB\x07\n\x05_seed\"\xff\x01\n\x18InterpretabilityTraining\x12\x46\n\x08settings\x18\x01 \x03(\x0b\x32\x34.explicate.v1.InterpretabilityTraining.SettingsEntry\x12(\n\x05terms\x18\x02 \x03(\x0b\x32\x19.explicate.v1.TrainedTerm\x12\x15\n\rmasked_metric\x18\x03 \x01(\t\x12)\n\x06masked\x18\x04 \x03(\x0b\x32\x19.explicate.v1.MaskedScore\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8c\x01\n\x0bTrainedTerm\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06weight\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\rshare_of_time\x18\x03 \x01(\x01\x12\x12\n\x05\x66irst\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04last\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\t\n\x07_weightB\x08\n\x06_firstB\x07\n\x05_last\"-\n\x0bMaskedScore\x12\x0f\n\x07removed\x18\x01 \x01(\x01\x12\r\n\x05value\x18\x02 \x01(\x01\"+\n\x0bTargetScale\x12\x0c\n\x04mean\x18\x01 \x01(\x01\x12\x0e\n\x06spread\x18\x02 \x01(\x01\"@\n\x12PixelNormalisation\x12\x0c\n\x04mean\x18\x01 \x03(\x01\x12\x0b\n\x03std\x18\x02 \x03(\x01\x12\x0f\n\x07rescale\x18\x03 \x01(\x01\x42<\n\x10\x64\x65v.explicate.v1P\x01Z&explicate.dev/explicate/v1;explicatev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x65xplicate/v1/training_run.proto\x12\x0c\x65xplicate.v1\x1a\x19\x65xplicate/v1/bundle.proto\"\xbc\x06\n\x0bTrainingRun\x12\x11\n\tobjective\x18\x01 \x01(\t\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x13\n\x0btarget_name\x18\x03 \x01(\t\x12/\n\x0ctarget_scale\x18\x04 \x01(\x0b\x32\x19.explicate.v1.TargetScale\x12(\n\x04text\x18\x05 \x01(\x0b\x32\x18.explicate.v1.TextSchemaH\x00\x12.\n\x07tabular\x18\x06 \x01(\x0b\x32\x1b.explicate.v1.TabularSchemaH\x00\x12*\n\x05image\x18\x07 \x01(\x0b\x32\x19.explicate.v1.ImageSchemaH\x00\x12\x37\n\rnormalisation\x18\x08 \x01(\x0b\x32 .explicate.v1.PixelNormalisation\x12\x12\n\nbase_model\x18\t \x01(\t\x12\x11\n\x04seed\x18\n \x01(\rH\x01\x88\x01\x01\x12\x13\n\x0b\x64\x61ta_sha256\x18\x0b \x01(\t\x12\x42\n\rtool_versions\x18\x0c \x03(\x0b\x32+.explicate.v1.TrainingRun.ToolVersionsEntry\x12\x11\n\tprecision\x18\r \x01(\t\x12\x0f\n\x07train_s\x18\x0e \x01(\x01\x12&\n\x07verdict\x18\x0f \x01(\x0b\x32\x15.explicate.v1.Verdict\x12\x15\n\rlogit_offsets\x18\x10 \x03(\x01\x12@\n\x10interpretability\x18\x12 \x01(\x0b\x32&.explicate.v1.InterpretabilityTraining\x12\x0e\n\x06\x64\x65vice\x18\x11 \x01(\t\x12,\n\x08\x64\x65\x63ision\x18\x1b \x01(\x0b\x32\x1a.explicate.v1.DecisionRule\x12\x18\n\x0btemperature\x18\x1c \x01(\x01H\x02\x88\x01\x01\x12\x30\n\x08\x66\x61irness\x18\x1d \x01(\x0b\x32\x1e.explicate.v1.FairnessTraining\x1a\x33\n\x11ToolVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06schemaB\x07\n\x05_seedB\x0e\n\x0c_temperature\"\\\n\x10\x46\x61irnessTraining\x12\x0c\n\x04over\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12*\n\x07weights\x18\x03 \x03(\x0b\x32\x19.explicate.v1.GroupWeight\"I\n\x0bGroupWeight\x12\r\n\x05group\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x03\x12\x0e\n\x06weight\x18\x04 \x01(\x01\"\xff\x01\n\x18InterpretabilityTraining\x12\x46\n\x08settings\x18\x01 \x03(\x0b\x32\x34.explicate.v1.InterpretabilityTraining.SettingsEntry\x12(\n\x05terms\x18\x02 \x03(\x0b\x32\x19.explicate.v1.TrainedTerm\x12\x15\n\rmasked_metric\x18\x03 \x01(\t\x12)\n\x06masked\x18\x04 \x03(\x0b\x32\x19.explicate.v1.MaskedScore\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8c\x01\n\x0bTrainedTerm\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06weight\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\rshare_of_time\x18\x03 \x01(\x01\x12\x12\n\x05\x66irst\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04last\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\t\n\x07_weightB\x08\n\x06_firstB\x07\n\x05_last\"-\n\x0bMaskedScore\x12\x0f\n\x07removed\x18\x01 \x01(\x01\x12\r\n\x05value\x18\x02 \x01(\x01\"+\n\x0bTargetScale\x12\x0c\n\x04mean\x18\x01 \x01(\x01\x12\x0e\n\x06spread\x18\x02 \x01(\x01\"@\n\x12PixelNormalisation\x12\x0c\n\x04mean\x18\x01 \x03(\x01\x12\x0b\n\x03std\x18\x02 \x03(\x01\x12\x0f\n\x07rescale\x18\x03 \x01(\x01\x42<\n\x10\x64\x65v.explicate.v1P\x01Z&explicate.dev/explicate/v1;explicatev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,19 +38,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INTERPRETABILITYTRAINING_SETTINGSENTRY']._loaded_options = None
   _globals['_INTERPRETABILITYTRAINING_SETTINGSENTRY']._serialized_options = b'8\001'
   _globals['_TRAININGRUN']._serialized_start=77
-  _globals['_TRAININGRUN']._serialized_end=767
-  _globals['_TRAININGRUN_TOOLVERSIONSENTRY']._serialized_start=697
-  _globals['_TRAININGRUN_TOOLVERSIONSENTRY']._serialized_end=748
-  _globals['_INTERPRETABILITYTRAINING']._serialized_start=770
-  _globals['_INTERPRETABILITYTRAINING']._serialized_end=1025
-  _globals['_INTERPRETABILITYTRAINING_SETTINGSENTRY']._serialized_start=978
-  _globals['_INTERPRETABILITYTRAINING_SETTINGSENTRY']._serialized_end=1025
-  _globals['_TRAINEDTERM']._serialized_start=1028
-  _globals['_TRAINEDTERM']._serialized_end=1168
-  _globals['_MASKEDSCORE']._serialized_start=1170
-  _globals['_MASKEDSCORE']._serialized_end=1215
-  _globals['_TARGETSCALE']._serialized_start=1217
-  _globals['_TARGETSCALE']._serialized_end=1260
-  _globals['_PIXELNORMALISATION']._serialized_start=1262
-  _globals['_PIXELNORMALISATION']._serialized_end=1326
+  _globals['_TRAININGRUN']._serialized_end=905
+  _globals['_TRAININGRUN_TOOLVERSIONSENTRY']._serialized_start=819
+  _globals['_TRAININGRUN_TOOLVERSIONSENTRY']._serialized_end=870
+  _globals['_FAIRNESSTRAINING']._serialized_start=907
+  _globals['_FAIRNESSTRAINING']._serialized_end=999
+  _globals['_GROUPWEIGHT']._serialized_start=1001
+  _globals['_GROUPWEIGHT']._serialized_end=1074
+  _globals['_INTERPRETABILITYTRAINING']._serialized_start=1077
+  _globals['_INTERPRETABILITYTRAINING']._serialized_end=1332
+  _globals['_INTERPRETABILITYTRAINING_SETTINGSENTRY']._serialized_start=1285
+  _globals['_INTERPRETABILITYTRAINING_SETTINGSENTRY']._serialized_end=1332
+  _globals['_TRAINEDTERM']._serialized_start=1335
+  _globals['_TRAINEDTERM']._serialized_end=1475
+  _globals['_MASKEDSCORE']._serialized_start=1477
+  _globals['_MASKEDSCORE']._serialized_end=1522
+  _globals['_TARGETSCALE']._serialized_start=1524
+  _globals['_TARGETSCALE']._serialized_end=1567
+  _globals['_PIXELNORMALISATION']._serialized_start=1569
+  _globals['_PIXELNORMALISATION']._serialized_end=1633
 # @@protoc_insertion_point(module_scope)

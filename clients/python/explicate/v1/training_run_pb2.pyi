@@ -65,6 +65,9 @@ class TrainingRun(_message.Message):
     LOGIT_OFFSETS_FIELD_NUMBER: _builtins.int
     INTERPRETABILITY_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
+    FAIRNESS_FIELD_NUMBER: _builtins.int
     objective: _builtins.str
     """Required. What the model predicts: "classification", "multi-label" or "regression"."""
     target_name: _builtins.str
@@ -82,6 +85,10 @@ class TrainingRun(_message.Message):
     device: _builtins.str
     """What trained the model, such as "cpu" or "cuda NVIDIA H200". The weights do not depend on it: they are exported and
     verified on any machine.
+    """
+    temperature: _builtins.float
+    """What the logits were divided by, after the weights were chosen, so that probabilities are calibrated. The model that
+    was saved has it in it. Unset: nothing.
     """
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -125,6 +132,14 @@ class TrainingRun(_message.Message):
     def interpretability(self) -> Global___InterpretabilityTraining:
         """What made the model easier to explain; unset where nothing did."""
 
+    @_builtins.property
+    def decision(self) -> _bundle_pb2.DecisionRule:
+        """How probabilities become an answer; unset: the most probable class, or each label from a probability of one half on."""
+
+    @_builtins.property
+    def fairness(self) -> Global___FairnessTraining:
+        """How training weighed groups of rows, so that they are treated more alike; unset where it did not."""
+
     def __init__(
         self,
         *,
@@ -146,21 +161,94 @@ class TrainingRun(_message.Message):
         logit_offsets: _abc.Iterable[_builtins.float] | None = ...,
         interpretability: Global___InterpretabilityTraining | None = ...,
         device: _builtins.str = ...,
+        decision: _bundle_pb2.DecisionRule | None = ...,
+        temperature: _builtins.float | None = ...,
+        fairness: Global___FairnessTraining | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "image", b"image", "interpretability", b"interpretability", "normalisation", b"normalisation", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_scale", b"target_scale", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "decision", b"decision", "fairness", b"fairness", "image", b"image", "interpretability", b"interpretability", "normalisation", b"normalisation", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_scale", b"target_scale", "temperature", b"temperature", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "base_model", b"base_model", "data_sha256", b"data_sha256", "device", b"device", "image", b"image", "interpretability", b"interpretability", "labels", b"labels", "logit_offsets", b"logit_offsets", "normalisation", b"normalisation", "objective", b"objective", "precision", b"precision", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_name", b"target_name", "target_scale", b"target_scale", "text", b"text", "tool_versions", b"tool_versions", "train_s", b"train_s", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "base_model", b"base_model", "data_sha256", b"data_sha256", "decision", b"decision", "device", b"device", "fairness", b"fairness", "image", b"image", "interpretability", b"interpretability", "labels", b"labels", "logit_offsets", b"logit_offsets", "normalisation", b"normalisation", "objective", b"objective", "precision", b"precision", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_name", b"target_name", "target_scale", b"target_scale", "temperature", b"temperature", "text", b"text", "tool_versions", b"tool_versions", "train_s", b"train_s", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
+    _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
     _WhichOneofReturnType_schema: _TypeAlias = _typing.Literal["text", "tabular", "image"]  # noqa: Y015
     _WhichOneofArgType_schema: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_schema) -> _WhichOneofReturnType_schema | None: ...
 
 Global___TrainingRun: _TypeAlias = TrainingRun  # noqa: Y015
+
+@_typing.final
+class FairnessTraining(_message.Message):
+    """FairnessTraining says what `[fairness]` of the config did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OVER_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    over: _builtins.str
+    """The column that makes the groups."""
+    method: _builtins.str
+    """How they were weighed: "reweighing" or "group_weights"."""
+    @_builtins.property
+    def weights(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupWeight]:
+        """What training rows weigh, by group and label."""
+
+    def __init__(
+        self,
+        *,
+        over: _builtins.str = ...,
+        method: _builtins.str = ...,
+        weights: _abc.Iterable[Global___GroupWeight] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "over", b"over", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FairnessTraining: _TypeAlias = FairnessTraining  # noqa: Y015
+
+@_typing.final
+class GroupWeight(_message.Message):
+    """GroupWeight is what the training rows of a group with a label weigh in the loss; 1 on average."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    """The group: a value of the column."""
+    label: _builtins.str
+    """The class; of several labels "label" and "not label"; empty where all rows of a group weigh alike."""
+    rows: _builtins.int
+    """How many training rows."""
+    weight: _builtins.float
+    """What each of them weighs."""
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        label: _builtins.str = ...,
+        rows: _builtins.int = ...,
+        weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group", "label", b"label", "rows", b"rows", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GroupWeight: _TypeAlias = GroupWeight  # noqa: Y015
 
 @_typing.final
 class InterpretabilityTraining(_message.Message):

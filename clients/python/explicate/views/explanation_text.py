@@ -38,9 +38,10 @@ def lines(result: ExplainResult, top: int, *, more: str = "--top 0") -> Iterator
 
 def header(result: ExplainResult) -> Iterator[str]:
     """What answered, how, at what cost, and what to beware of."""
-    model = result.model
+    model, rule = result.model, wording.thresholds(result.prediction)
+    by = f" ({rule})" if rule else ""
     yield tables.printable(
-        f"{wording.prediction(result.prediction)}  ({model.model} version {model.version},"
+        f"{wording.prediction(result.prediction)}{by}  ({model.model} version {model.version},"
         f" {model.runtime}, {model.precision})"
     )
     yield wording.method(result)

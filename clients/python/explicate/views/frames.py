@@ -79,11 +79,12 @@ def predictions_frame(predictions: Sequence[Prediction]) -> pd.DataFrame:
 
 
 def packed_frame(result: PackedResult) -> pd.DataFrame:
-    """The same for packed answers, whose labels are the most probable ones."""
+    """The same for packed answers."""
     if not result.class_labels:
         return frame({"value": result.values})
     held: dict[str, Any] = {  # Any: columns of several types
         f"probability_{label}": [row[index] for row in result.probabilities]
         for index, label in enumerate(result.class_labels)
     }
-    return frame({"label": result.labels, "probability": [max(row) for row in result.probabilities], **held})
+    told = [row[index] for row, index in zip(result.probabilities, result.indices, strict=True)]
+    return frame({"label": result.labels, "probability": told, **held})

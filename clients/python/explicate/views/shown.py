@@ -5,6 +5,7 @@ Each is made by a module of its own, imported when it is asked for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import shap
 
     from explicate.results import ExplainResult, PackedResult, PredictResult
+    from explicate.views.reasons import Reason
 
 _TOP = 15  # features a text lists for each output, as the command line does
 
@@ -44,6 +46,26 @@ class Shown:
         from explicate.views.shap import to_shap
 
         return to_shap(self._result)
+
+    def reasons(
+        self,
+        *,
+        toward: str | None = None,
+        against: str | None = None,
+        top: int = 4,
+        names: Mapping[str, str] | None = None,
+    ) -> tuple[Reason, ...]:
+        """What counts most, as sentences: `print(*result.reasons(against="granted"), sep="\\n")`.
+
+        toward, against: a class, or the target of a regression: only what raises it, or only what lowers it. With
+        neither: both, of the first output that was explained. top: at most so many; four are enough for a letter.
+        names: what columns and classes are called in the sentences, where their own names are not for people.
+        A part whose interval holds 0 is no reason, so there may be fewer. Raises UsageError if the explanation does not
+        tell of that class: ask with `target=`.
+        """
+        from explicate.views.reasons import reasons
+
+        return reasons(self._result, toward=toward, against=against, top=top, names=names)
 
     def to_html(self) -> str:
         """A fragment of HTML: the text, the table of columns or the image, coloured by what each part adds."""

@@ -31,6 +31,17 @@ def prediction(answer: Prediction) -> str:
     return f"{answer.label} {answer.probability:.3f}" if answer.labels is None else labels(answer)
 
 
+def thresholds(answer: Prediction) -> str:
+    """Which thresholds decided: "bad from 0.120 on", or of an answer below them "bad only from 0.120 on"."""
+    own = [score for score in answer.scores if score.threshold is not None]
+    if answer.labels is not None:
+        own = [score for score in own if score.label in answer.labels]
+    return ", ".join(
+        f"{score.label} {'' if score.probability >= (score.threshold or 0.0) else 'only '}from {score.threshold:.3g} on"
+        for score in own
+    )
+
+
 def labels(answer: Prediction) -> str:
     """The labels of a multi-label answer: "toxic 0.912, insult 0.703", or "no label (the nearest: spam 0.312)"."""
     if not answer.labels:

@@ -9,7 +9,7 @@ from google.protobuf.json_format import MessageToJson
 from numpy.typing import NDArray
 
 from explicate_bundle.model_inputs import ModelInput
-from explicate_bundle.objective import Answer
+from explicate_bundle.objective import Answer, Objective
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.inference.explain_work import ExplainAnswer
 from explicate_server.inference.table_answer import TableAnswer
@@ -87,7 +87,7 @@ def add_prediction(outputs: Outputs, names: Sequence[str], served: ServedModel, 
     scores = served.scales.scores(raw)
     for name in names:
         if name == asked.LABEL:
-            shape, chosen = _LABELS[served.scales.objective.answer](raw)
+            shape, chosen = _LABELS[served.scales.objective.answer](served.scales.objective, raw)
             outputs.add_chosen(name, shape, (*served.labels, ""), chosen)
         elif name in (asked.PROBABILITIES, asked.VALUE):
             outputs.add_numbers(name, scores)
@@ -95,17 +95,18 @@ def add_prediction(outputs: Outputs, names: Sequence[str], served: ServedModel, 
             outputs.add_texts(name, [len(served.labels)], served.labels)
 
 
-def _one_label(raw: Floats) -> tuple[Sequence[int], Sequence[int]]:
-    return [len(raw), 1], raw.argmax(axis=1).tolist()
+def _one_label(objective: Objective, raw: Floats) -> tuple[Sequence[int], Sequence[int]]:
+    return [len(raw), 1], objective.leading(raw).tolist()
 
 
-def _some_labels(raw: Floats) -> tuple[Sequence[int], Sequence[int]]:
+def _some_labels(objective: Objective, raw: Floats) -> tuple[Sequence[int], Sequence[int]]:
     """Those that are predicted, and "", the last one, for the others. A logit of 0 is a probability of one half."""
     labels = raw.shape[1]
-    return raw.shape, np.where(raw >= 0, np.arange(labels), labels).ravel().tolist()
+    given = raw >= 0 if objective.rule is None else objective.rule.decide(objective.scores(raw))
+    return raw.shape, np.where(given, np.arange(labels), labels).ravel().tolist()
 
 
-_LABELS: Mapping[Answer, Callable[[Floats], tuple[Sequence[int], Sequence[int]]]] = {
+_LABELS: Mapping[Answer, Callable[[Objective, Floats], tuple[Sequence[int], Sequence[int]]]] = {
     "class": _one_label,
     "labels": _some_labels,
 }

@@ -27,6 +27,15 @@ LABELS = Outcomes(
 )
 VALUES = Outcomes("m", REGRESSION, ("price",), STREAM.normal(size=(ROWS, 1)), STREAM.normal(size=ROWS))
 
+# A slice of four classes that lacks two of them; one of these is answered all the same.
+MISSING = Outcomes(
+    "m",
+    CLASSIFICATION,
+    tuple("abcd"),
+    np.eye(4)[np.where(np.arange(60) < 5, 2, np.arange(60) % 2)] * 2,
+    (np.arange(60) // 2 % 2).astype(np.intp),
+)
+
 Reference = Callable[[Outcomes], float]
 OF_CLASSES: dict[str, Reference] = {
     "accuracy": lambda o: reference.accuracy_score(o.targets, o.decided),
@@ -36,47 +45,63 @@ OF_CLASSES: dict[str, Reference] = {
 }
 
 
-@pytest.mark.parametrize("outcomes", [TWO, FOUR, LABELS], ids=["two", "four", "labels"])
+@pytest.mark.parametrize("outcomes", [TWO, FOUR, LABELS, MISSING], ids=["two", "four", "labels", "missing"])
 @pytest.mark.parametrize("name", OF_CLASSES)
+@pytest.mark.filterwarnings("ignore:.*ill-defined.*")
 def test_decisions_are_measured_as_scikit_learn_does(outcomes: Outcomes, name: str) -> None:
-    assert MEASURES[name].value(outcomes) == pytest.approx(OF_CLASSES[name](outcomes), abs=1e-6)
+    assert MEASURES[name].value(outcomes) == pytest.approx(OF_CLASSES[name](outcomes), abs=1e-9)
 
 
 @pytest.mark.parametrize("outcomes", [TWO, FOUR], ids=["two", "four"])
 def test_probabilities_are_measured_as_scikit_learn_does(outcomes: Outcomes) -> None:
     scores, targets, several = outcomes.scores, outcomes.targets, len(outcomes.labels) > 2
     auroc = reference.roc_auc_score(targets, scores if several else scores[:, 1], multi_class="ovr")
-    assert MEASURES["auroc"].value(outcomes) == pytest.approx(auroc, abs=1e-6)
-    assert MEASURES["log_loss"].value(outcomes) == pytest.approx(reference.log_loss(targets, scores), abs=1e-6)
+    assert MEASURES["auroc"].value(outcomes) == pytest.approx(auroc, abs=1e-9)
+    assert MEASURES["log_loss"].value(outcomes) == pytest.approx(reference.log_loss(targets, scores), abs=1e-9)
     brier = np.square(scores - np.eye(len(outcomes.labels))[targets]).sum(axis=1).mean() / (1 if several else 2)
-    assert MEASURES["brier"].value(outcomes) == pytest.approx(brier, abs=1e-6)
+    assert MEASURES["brier"].value(outcomes) == pytest.approx(brier, abs=1e-9)
     if not several:
         of_sklearn = reference.brier_score_loss(targets, scores[:, 1])
-        assert MEASURES["brier"].value(outcomes) == pytest.approx(of_sklearn, abs=1e-6)
+        assert MEASURES["brier"].value(outcomes) == pytest.approx(of_sklearn, abs=1e-9)
 
 
 def test_one_class_is_measured_as_scikit_learn_does() -> None:
     recall = reference.recall_score(FOUR.targets, FOUR.decided, average=None)[2]
-    assert MEASURES["recall"].value(FOUR, 2) == pytest.approx(recall, abs=1e-6)
+    assert MEASURES["recall"].value(FOUR, 2) == pytest.approx(recall, abs=1e-9)
     area = reference.average_precision_score(FOUR.targets == 2, FOUR.scores[:, 2])
-    assert MEASURES["average_precision"].value(FOUR, 2) == pytest.approx(area, abs=1e-6)
+    assert MEASURES["average_precision"].value(FOUR, 2) == pytest.approx(area, abs=1e-9)
+
+
+def test_what_a_slice_lacks_is_passed_over_or_undefined_as_in_scikit_learn() -> None:
+    targets, scores = MISSING.targets, MISSING.scores
+    loss = reference.log_loss(targets, scores, labels=range(4))
+    assert MEASURES["log_loss"].value(MISSING) == pytest.approx(loss, abs=1e-9)
+    areas = [reference.roc_auc_score(targets == one, scores[:, one]) for one in (0, 1)]  # of others there is no row
+    assert MEASURES["auroc"].value(MISSING) == pytest.approx(np.mean(areas), abs=1e-9)
+    found = [reference.average_precision_score(targets == one, scores[:, one]) for one in (0, 1)]
+    assert MEASURES["average_precision"].value(MISSING) == pytest.approx(np.mean(found), abs=1e-9)
+    assert np.isnan(MEASURES["auroc"].value(MISSING, 2))
+    for name, score in (("precision", reference.precision_score), ("f1", reference.f1_score)):
+        of_class = score(targets, MISSING.decided, average=None, labels=range(4), zero_division=0)
+        for label in range(4):
+            assert MEASURES[name].value(MISSING, label) == pytest.approx(of_class[label], abs=1e-9)
 
 
 def test_labels_are_measured_as_scikit_learn_does() -> None:
     micro = reference.f1_score(LABELS.targets, LABELS.decided, average="micro")
-    assert MEASURES["f1_micro"].value(LABELS) == pytest.approx(micro, abs=1e-6)
+    assert MEASURES["f1_micro"].value(LABELS) == pytest.approx(micro, abs=1e-9)
     area = reference.roc_auc_score(LABELS.targets, LABELS.scores, average="macro")
-    assert MEASURES["auroc"].value(LABELS) == pytest.approx(area, abs=1e-6)
+    assert MEASURES["auroc"].value(LABELS) == pytest.approx(area, abs=1e-9)
 
 
 def test_values_are_measured_as_scikit_learn_does() -> None:
     answers = VALUES.outputs[:, 0]
     assert MEASURES["mae"].value(VALUES) == pytest.approx(
-        reference.mean_absolute_error(VALUES.targets, answers), rel=1e-6
+        reference.mean_absolute_error(VALUES.targets, answers), rel=1e-9
     )
     rmse = reference.root_mean_squared_error(VALUES.targets, answers)
-    assert MEASURES["rmse"].value(VALUES) == pytest.approx(rmse, rel=1e-6)
-    assert MEASURES["r2"].value(VALUES) == pytest.approx(reference.r2_score(VALUES.targets, answers), abs=1e-5)
+    assert MEASURES["rmse"].value(VALUES) == pytest.approx(rmse, rel=1e-9)
+    assert MEASURES["r2"].value(VALUES) == pytest.approx(reference.r2_score(VALUES.targets, answers), abs=1e-9)
 
 
 @pytest.mark.parametrize("outcomes", [TWO, FOUR, LABELS, VALUES], ids=["two", "four", "labels", "values"])
@@ -122,4 +147,4 @@ def test_always_the_same_answer_is_the_best_such_answer(outcomes: Outcomes) -> N
         assert MEASURES["accuracy"].value(same) == pytest.approx(np.bincount(TWO.targets).max() / ROWS)
     if outcomes is VALUES:
         error: NDArray[np.float64] = np.abs(VALUES.targets - np.median(VALUES.targets))
-        assert MEASURES["mae"].value(same) == pytest.approx(error.mean(), rel=1e-6)
+        assert MEASURES["mae"].value(same) == pytest.approx(error.mean(), rel=1e-9)

@@ -10,10 +10,8 @@ from explicate_bundle.objective import CLASSIFICATION, REGRESSION
 from explicate_bundle.standard.verdicts import Bounds, Line, Verdict
 from explicate_standards.outcomes.outcomes import Outcomes
 from explicate_standards.outcomes.suites import SuiteResult
-from explicate_standards.standard.plan import least_margin
 from explicate_standards.standard.requirement import Evidence
 from explicate_standards.standard.requirements import (
-    AgainstRequirement,
     FairnessRequirement,
     FlipsRequirement,
     MetricRequirement,
@@ -115,36 +113,14 @@ def test_what_does_not_go_with_the_model_is_told() -> None:
     with pytest.raises(UsageError, match="no class 'c'; it has a, b"):
         list(MetricRequirement("x", "recall", "c", None, AT_LEAST).judge(evidence(right_in(np.ones(60, np.bool_)))))
     with pytest.raises(UsageError, match="not right or wrong"):
-        list(FlipsRequirement("x", "live", 0.1).judge(evidence(numbers, numbers)))
-
-
-def accepted(stream: np.random.Generator, *, worse: float, rows: int = 1000, apart: float = 0.1) -> float:
-    """How often a model is accepted that is worse by so much, at the margin that a plan names."""
-    margin = least_margin(apart, rows, 0.95)
-    requirement = AgainstRequirement("x", "accuracy", None, "live", margin, 1.0)
-    trials, met = 120, 0
-    for _ in range(trials):
-        draw = stream.random(rows)
-        both = draw < 0.8
-        own = both | ((draw >= 0.8) & (draw < 0.8 + (apart - worse) / 2))
-        other = both | ((draw >= 0.8 + (apart - worse) / 2) & (draw < 0.8 + apart))
-        (judged,) = requirement.judge(evidence(right_in(own), right_in(other)))
-        met += judged.verdict is Verdict.MET
-    return met / trials
-
-
-def test_at_the_margin_of_the_plan_an_equal_model_is_accepted_and_one_on_the_line_is_not() -> None:
-    """.8 and .05 are what is promised; 120 trials know them to ±.07 and ±.04."""
-    stream = np.random.Generator(np.random.Philox(2))
-    assert accepted(stream, worse=0.0) >= 0.73
-    assert accepted(stream, worse=least_margin(0.1, 1000, 0.95)) <= 0.09
+        FlipsRequirement("x", "live", 0.1).check(evidence(numbers))
 
 
 def test_robustness_is_of_right_answers_to_the_same_rows() -> None:
     right = np.arange(200) >= 20
     robustness = {"typos": right * 1.0, "case": right * 0.8}
     given = evidence(right_in(right), robustness=robustness)
-    for disturbance, ratio, verdict in (("typos", 1.0, Verdict.MET), ("case", 0.9, Verdict.NOT_MET)):
+    for disturbance, ratio, verdict in (("typos", 0.97, Verdict.MET), ("case", 0.9, Verdict.NOT_MET)):
         (judged,) = RobustnessRequirement("x", disturbance, ratio, None).judge(given)
         assert judged.verdict is verdict
     (worst,) = RobustnessRequirement("x", "worst", None, 0.6).judge(given)
@@ -167,7 +143,7 @@ def test_gaps_of_groups_are_those_of_fairlearn() -> None:
     }
     for name, of_fairlearn in references.items():
         (judged,) = FairnessRequirement("x", name, "b", "race", Line(0.5, at_least=False)).judge(given)
-        assert judged.bounds.value == pytest.approx(of_fairlearn(targets, answered, sensitive_features=group), abs=1e-6)
+        assert judged.bounds.value == pytest.approx(of_fairlearn(targets, answered, sensitive_features=group), abs=1e-9)
 
 
 def test_gaps_of_groups_are_what_can_be_counted_by_hand() -> None:
@@ -187,7 +163,7 @@ def test_gaps_of_groups_are_what_can_be_counted_by_hand() -> None:
     }
     for name, value in expected.items():
         (judged,) = FairnessRequirement("x", name, "b", "race", Line(0.9, at_least=False)).judge(given)
-        assert judged.bounds.value == pytest.approx(value, abs=1e-6)
+        assert judged.bounds.value == pytest.approx(value, abs=1e-9)
         assert judged.note == "answered: a 0.400 of 100, b 0.650 of 100; left out: c (3 rows)"
 
 

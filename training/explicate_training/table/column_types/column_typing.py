@@ -21,7 +21,7 @@ from explicate_bundle.cells.cell_readers import BOOLEAN_WORDS, CategoryCells, Ce
 from explicate_bundle.cells.date_notation import DateNotation, days_of
 from explicate_bundle.cells.number_notation import PLAIN
 from explicate_training.data.header import Tell, quietly
-from explicate_training.data.labels import finite, label_name, objects, parse_number, settle_labels
+from explicate_training.data.labels import finite, label_name, numbered, objects, parse_number, settle_labels
 from explicate_training.table.column_types.identifiers import ROW_NUMBERS, of_numbers, of_texts
 from explicate_training.table.column_types.notations import Reading, is_some_number, number_reading, reading_of, settled
 from explicate_training.table.config import TableDataConfig, declared_type
@@ -90,6 +90,7 @@ def type_table(raw: RawTable, config: TableDataConfig, tell: Tell = quietly) -> 
         groups=_groups(raw, config),
         splits=objects(raw.splits),
         left_out_cells=_hashes(raw, report),
+        numbers=np.array(numbered(raw.splits), dtype=np.intp),
     )
     return table, report
 

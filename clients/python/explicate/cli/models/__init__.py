@@ -15,6 +15,7 @@ _EPILOG = """examples:
   explicate models activate reviews 3            verify and load version 3, then let it answer
   explicate models activate reviews 3 --expect 2     only if version 2 is live now
   explicate models rollback reviews              back to the version before, at once
+  explicate models load reviews 3 --override-standard "agreed with risk, ticket 7"   though it was refused
   explicate models activate reviews 3 --label canary
   explicate models traffic reviews --canary 0.05 --shadow 0.2
   explicate models watch                         every state, then every change"""

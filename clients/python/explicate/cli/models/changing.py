@@ -57,12 +57,14 @@ def register(actions: Actions) -> None:
     """Add the actions."""
     load = add_action(actions, "load", "load a version beside those that serve", run=run_load, about=_ON)
     load.add_argument("version", metavar="VERSION", type=int, nargs="?", default=None, help="default: the newest")
+    _add_override_option(load)
     activate = add_action(actions, "activate", "let a version answer: load it, then move a label", run=run_activate)
     activate.description = (
         f"Verify, load and warm up a version, then move the label to it. A failure changes nothing. {_ON}"
     )
     activate.add_argument("version", metavar="VERSION", type=int, help="the version")
     _add_label_options(activate)
+    _add_override_option(activate)
     rollback = add_action(actions, "rollback", "back to the version before", run=run_rollback, about=_ON)
     _add_label_options(rollback)
     unload = add_action(actions, "unload", "take a version without labels out of memory", run=run_unload, about=_ON)
@@ -91,7 +93,9 @@ def register(actions: Actions) -> None:
 def run_load(arguments: argparse.Namespace) -> int:
     """Load a version."""
     with connect(arguments, timeout_s=_TIMEOUT_S) as client:
-        status = client.load_model(arguments.name, version=arguments.version)
+        status = client.load_model(
+            arguments.name, version=arguments.version, override_standard=arguments.override_standard
+        )
     return _print_status(status, arguments)
 
 
@@ -106,7 +110,11 @@ def run_activate(arguments: argparse.Namespace) -> int:
     """Move a label to a version."""
     with connect(arguments, timeout_s=_TIMEOUT_S) as client:
         switched = client.activate_version(
-            arguments.name, arguments.version, label=arguments.label, expected_version=arguments.expect
+            arguments.name,
+            arguments.version,
+            label=arguments.label,
+            expected_version=arguments.expect,
+            override_standard=arguments.override_standard,
         )
     return _print_switched(switched, arguments)
 
@@ -145,6 +153,16 @@ def run_traffic(arguments: argparse.Namespace) -> int:
 def _add_label_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", metavar="LABEL", default="live", help="the label to move (default: live)")
     _add_expect_option(parser)
+
+
+def _add_override_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--override-standard",
+        metavar="REASON",
+        default=None,
+        help="let it serve even if it does not meet the standard that the server requires; for a token with the right "
+        "override-standard, and written to the audit log with the reason",
+    )
 
 
 def _add_expect_option(parser: argparse.ArgumentParser) -> None:

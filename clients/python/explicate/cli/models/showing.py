@@ -20,6 +20,7 @@ from explicate.views import tables
 
 if TYPE_CHECKING:
     from explicate.cli.models.changing import Actions
+    from explicate.described.standards import RequiredStandard
     from explicate.model_info import (
         Interpretability,
         ModelDescription,
@@ -130,11 +131,42 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
     if (held := description.standard) is not None:
         told = f"{held.verdict}, {held.met} of {held.judged} requirements on {held.rows:,} rows"
         lines.append(("standard", f"{held.name} {held.version}: {told}"))
+        lines += [("waived", f"{one.requirement} until {one.until} by {one.who}: {one.why}") for one in held.waivers]
+    if description.required_standard is not None:
+        lines += _required(description.required_standard)
+    lines += _decision(description)
     lines += [
         (f"test {name}", f"{value:.4g}{_within(description.metric_intervals.get(name))}")
         for name, value in sorted(description.metrics.items())
     ]
     return lines + (_interpretability(description.interpretability) if description.interpretability else [])
+
+
+def _required(required: RequiredStandard) -> list[tuple[str, str]]:
+    """By what it serves where the server requires a standard."""
+    lines = [("required standard", f"{required.name} {required.version}: {required.verdict}")]
+    if (given := required.override) is not None:
+        lines.append(("override", f"by {given.who} at {given.time}: {given.why}"))
+    for one in required.unmet:
+        told = f"{one.requirement}: {one.reason}" if one.requirement else one.reason
+        lines.append(("not met" if one.waiver is None else "waived here", told))
+    if (scored := required.recheck) is not None:
+        within = f"within {scored.largest_difference:.1e} of the answers on record ({scored.allowed:.1e} is allowed)"
+        right = "" if scored.right is None else f", {scored.right:,} right"
+        lines.append(("rechecked", f"{scored.rows:,} test rows {within}{right}"))
+    return lines
+
+
+def _decision(description: ModelDescription) -> list[tuple[str, str]]:
+    """How probabilities become an answer, and what logits were divided by, where there is something to tell."""
+    rule, lines = description.decision, list[tuple[str, str]]()
+    for one in rule.thresholds if rule else ():
+        lines.append(("answered", f"{one.label} from a probability of {one.threshold:.3g} on: {one.goal}"))
+    if rule and rule.costs:
+        lines.append(("answered", "the class with the least expected cost"))
+    if description.temperature is not None:
+        lines.append(("temperature", f"{description.temperature:.3g}, in the graph"))
+    return lines
 
 
 def _interpretability(measured: Interpretability) -> list[tuple[str, str]]:

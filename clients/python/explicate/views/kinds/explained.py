@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -66,6 +66,10 @@ class Explained(ABC):
     def beside(self, feature: Feature) -> str:  # noqa: ARG002
         """What is shown beside the name of a feature, where there is a `beside_heading`."""
         return ""
+
+    def subject(self, feature: Feature, names: Mapping[str, str]) -> str:
+        """A feature as the subject of a sentence, such as 'The word "great"'; `names` has other names for columns."""
+        return f'The {self.noun} "{names.get(feature.name, feature.name)}"'
 
     @property
     def unread(self) -> str:

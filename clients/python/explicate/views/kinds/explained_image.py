@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,9 @@ class ExplainedImage(Explained):
 
     def beside(self, feature: Feature) -> str:
         return place(self.result, feature)
+
+    def subject(self, feature: Feature, names: Mapping[str, str]) -> str:  # noqa: ARG002 - segments have no columns
+        return f"{feature.name.capitalize()} ({place(self.result, feature)})"
 
     @property
     def unread(self) -> str:

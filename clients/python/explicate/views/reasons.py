@@ -1,0 +1,143 @@
+"""The parts that count most for an answer, or against it, as sentences for people without training.
+
+A refused applicant is owed the principal reasons (for credit: Regulation B, 12 CFR 1002.9(b)(2), whose comment says
+that more than four are not likely to help). A part whose interval holds 0 is no reason: nobody can tell its direction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from explicate.errors import UsageError
+from explicate.views import amounts, tables, wording
+from explicate.views.kinds import explained
+
+if TYPE_CHECKING:
+    from explicate.results import Contribution, ExplainResult
+
+MOST = 4  # Regulation B, as above
+_SIDES = {"toward": 1, "against": -1, "all": 0}
+_NOTHING = {
+    "toward": "nothing counts toward it for certain",
+    "against": "nothing counts against it for certain",
+    "all": "nothing counts for certain",
+}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One part of the input and what it does to the answer.
+
+    contribution: its numbers, as the explanation has them. change: what it adds to `outcome`, below 0 where it counts
+    against it. outcome: the class or target that is spoken of. sentence: all of it in words.
+    """
+
+    contribution: Contribution
+    change: float
+    outcome: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def reasons(
+    result: ExplainResult,
+    *,
+    toward: str | None = None,
+    against: str | None = None,
+    top: int = MOST,
+    names: Mapping[str, str] | None = None,
+) -> tuple[Reason, ...]:
+    """The reasons that weigh most, the strongest first; see `ExplainResult.reasons`."""
+    if toward is not None and against is not None:
+        raise UsageError("reasons() takes toward or against, not both")
+    if top < 1:
+        raise UsageError(f"top must be at least 1, not {top}")
+    wanted = toward if against is None else against
+    output, sign = _output(result, wanted)
+    side = "all" if wanted is None else "toward" if against is None else "against"
+    return of_output(result, output, side, top=top, names=names or {}, turned=sign < 0)
+
+
+def of_output(
+    result: ExplainResult, output: int, side: str, *, top: int, names: Mapping[str, str], turned: bool = False
+) -> tuple[Reason, ...]:
+    """What counts "toward" one explained output, "against" it, or "all"; `turned`: of what it is set against."""
+    sign = -1 if turned else 1
+    outcome = _outcome(result, output, names, turned=turned)
+    return tuple(
+        Reason(one, sign * one.value, outcome, _sentence(result, one, sign * one.value, outcome, names))
+        for one in result.explanation.top(len(result.explanation.features), output)
+        if _is_certain(one) and sign * one.value * _SIDES[side] >= 0
+    )[:top]
+
+
+def lines(result: ExplainResult, side: str, *, top: int, names: Mapping[str, str]) -> Iterator[str]:
+    """The prediction, and the reasons of each output that is explained, numbered; `top` of 0 means all."""
+    yield tables.printable(wording.prediction(result.prediction))
+    if note := wording.unread(result):
+        yield tables.printable(note)
+    for output, attribution in enumerate(result.explanation.attributions):
+        found = of_output(result, output, side, top=top or len(result.explanation.features), names=names)
+        yield ""
+        yield tables.printable(wording.outcome(attribution, result))
+        if not found:
+            yield _NOTHING[side]
+        for number, reason in enumerate(found, start=1):
+            yield tables.printable(f"{number}. {reason}")
+
+
+def _output(result: ExplainResult, label: str | None) -> tuple[int, int]:
+    """Which attribution tells of a class or target, and whether as it is (1) or turned round (-1).
+
+    What raises the probability of one of two classes takes as much from the other.
+    """
+    attributions = result.explanation.attributions
+    if label is None:
+        return 0, 1
+    for place, each in enumerate(attributions):
+        if each.class_label == label:
+            return place, 1
+    of_two = result.prediction.labels is None and len(result.prediction.scores) == 2
+    sums_to_1 = of_two and result.explanation.options.output_space == "probability"
+    others = {score.label for score in result.prediction.scores} if sums_to_1 else set()
+    for place, each in enumerate(attributions):
+        if label == each.reference_label or label in others:
+            return place, -1
+    told = ", ".join(each.name for each in attributions)
+    raise UsageError(f"the explanation is of {told}, not of {label!r}: explain with target={label!r}")
+
+
+def _outcome(result: ExplainResult, output: int, names: Mapping[str, str], *, turned: bool) -> str:
+    """What is spoken of, such as "good", or "good rather than bad" of a contrast."""
+    attribution = result.explanation.attributions[output]
+    label, reference = attribution.class_label, attribution.reference_label
+    if turned and reference is not None:
+        label, reference = reference, label
+    elif turned:
+        label = next(score.label for score in result.prediction.scores if score.label != label)
+    told = names.get(label, label)
+    return told if reference is None else f"{told} rather than {names.get(reference, reference)}"
+
+
+def _is_certain(contribution: Contribution) -> bool:
+    """Whether its direction is known; a method without intervals claims that it is."""
+    value, low, high = contribution.value, contribution.lower, contribution.upper
+    if math.isnan(low) or math.isnan(high):
+        return bool(value) and not math.isnan(value)
+    return low > 0 or high < 0
+
+
+def _sentence(
+    result: ExplainResult, contribution: Contribution, change: float, outcome: str, names: Mapping[str, str]
+) -> str:
+    told, space = explained(result), result.explanation.options.output_space
+    moved = outcome if space == "value" else f"the {space} of {outcome}"
+    size = amounts.plain_number(abs(change), told.decimals)
+    width = amounts.half_width(contribution, told.decimals) if contribution.half_width > 0 else ""
+    verb = "raises" if change > 0 else "lowers"
+    return f"{told.subject(contribution.feature, names)} {verb} {moved} by {f'{size} {width}'.strip()}."

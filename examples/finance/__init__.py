@@ -1,0 +1,1 @@
+"""The worked case of finance: `python -m examples.finance`."""

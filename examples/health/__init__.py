@@ -1,0 +1,1 @@
+"""The worked case of health: `python -m examples.health`."""

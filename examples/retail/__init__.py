@@ -1,0 +1,1 @@
+"""The worked case of retail: `python -m examples.retail`."""

@@ -1,0 +1,1 @@
+"""Where a model errs, and on what grounds: slices that were found, and confusions with their attributions."""

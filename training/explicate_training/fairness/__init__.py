@@ -1,0 +1,1 @@
+"""What training does so that groups of rows are treated more alike."""

@@ -1,0 +1,1 @@
+"""Made-up training rows of rare classes."""

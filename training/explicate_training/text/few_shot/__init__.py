@@ -1,0 +1,1 @@
+"""Training on few labelled texts: pairs first, then a linear layer."""

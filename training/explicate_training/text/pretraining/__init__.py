@@ -1,0 +1,1 @@
+"""Continued learning of the language from texts without labels."""
