@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # a class of a module that is not imported yet
@@ -158,7 +159,7 @@ def publish_model(
         manifest = _manifest(model.described, parts)
         evaluation = _evaluated(model.described, staged.folder, manifest, options, rows, say)
         if rows is not None and model.described.record.HasField("seed"):
-            manifest.test_rows_sha256 = _digest_of_rows(model.described, rows)
+            _tell_rows(model.described, rows, manifest)
         checked = _judged(staged.folder, manifest, repository, options, rows, say)
         card = model_card(options.model, model.described, manifest, parts, checked)
         (staged.folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
@@ -169,10 +170,13 @@ def publish_model(
         return replace(published, folder=staged.publish(manifest))
 
 
-def _digest_of_rows(model: DescribedModel, file: Path) -> str:
-    """Of the held-out rows of a run, by which a leaderboard knows what was tested on the same."""
-    labels = model.labels or (model.record.target_name,)
-    return rows_digest(file, model.kind.predicts, labels)
+def _tell_rows(model: DescribedModel, file: Path, manifest: bundle_pb2.Bundle) -> None:
+    """The digest of a run's held-out rows, by which a leaderboard knows what was tested on the same.
+
+    Rows that do not say what is right were not tested on, so they have none.
+    """
+    with suppress(UsageError):
+        manifest.test_rows_sha256 = rows_digest(file, model.kind.predicts, model.labels or (model.record.target_name,))
 
 
 def _evaluated(

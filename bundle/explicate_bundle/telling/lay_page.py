@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any  # JSON values
+from typing import Any, TypeGuard  # Any: JSON values
 
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.draft import kind_of_run
@@ -275,7 +275,7 @@ def _rows(facts: LayFacts) -> int:
     )
 
 
-def _is_share(value: Any) -> bool:
+def _is_share(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 

@@ -21,10 +21,9 @@ from explicate_bundle.images import MAX_PIXELS, UnreadableImage
 from explicate_bundle.kinds.kind import Check
 from explicate_bundle.model_inputs import ImageInput, ModelInput
 from explicate_export.conversion import CardText, ModelExport, Say
-from explicate_export.described import DescribedModel, HeldOut
+from explicate_export.described import DescribedModel, HeldOut, HeldOutInput
 from explicate_export.errors import UsageError, first_line
 from explicate_export.golden_inputs import LEAST_EVALUATIONS, Compared, GoldenChoice, spread_evenly
-from explicate_export.image.seen_images import seen_images
 from explicate_export.objectives import InputWords
 from explicate_export.onnx_graph import TorchGraph, in_unit, load_pretrained
 from explicate_export.parity import Scale
@@ -32,6 +31,7 @@ from explicate_export.training_run import UNFINISHED, FinishedRun, check_files, 
 from explicate_server.modalities.image import ImageModality
 from explicate_server.modalities.modality import EncodedInput, Modality
 
+_MOST_SIZED = 1000  # files whose sizes the card tells
 PIXELS_NAME = "pixels"
 _REFERENCE_BATCH_ROWS = 32
 _SAMPLE_ROWS = 2  # any number above 1 will do
@@ -340,3 +340,30 @@ def _seen(schema: bundle_pb2.ImageSchema) -> str:
             f"({resampling} resampling, antialiased). Scaling and normalising are part of the graph.",
         ]
     )
+
+
+def seen_images(images: Sequence[HeldOutInput]) -> Iterator[str]:
+    """What the test images are like, in sentences without markup; only the headers of files are read."""
+    sizes = [size for image in images[:_MOST_SIZED] if (size := _size(image))]
+    if not sizes:
+        return
+    wide, high = (_span([size[side] for size in sizes]) for side in (0, 1))
+    yield (
+        f"The {len(images):,} test images are {wide} pixels wide and {high} high. Of others, such as much larger "
+        "or smaller ones, nothing is known."
+    )
+
+
+def _span(pixels: Sequence[int]) -> str:
+    first, last = min(pixels), max(pixels)
+    return f"{first:,}" if first == last else f"{first:,} to {last:,}"
+
+
+def _size(image: HeldOutInput) -> tuple[int, int] | None:
+    if not isinstance(image, Path | ImageInput):
+        return None
+    try:
+        with Image.open(image if isinstance(image, Path) else io.BytesIO(image.content)) as opened:
+            return opened.size
+    except (OSError, Image.DecompressionBombError):
+        return None

@@ -1,6 +1,8 @@
 """Models of texts and of pairs: tokenizer, golden texts, and whether tokens may be left out."""
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any  # JSON values
 
@@ -20,7 +22,6 @@ from explicate_export.onnx_graph import TorchGraph
 from explicate_export.parity import MAX_DIFFERENCE, Scale
 from explicate_export.text import model as text_model
 from explicate_export.text.preview import Preview, write_preview
-from explicate_export.text.seen_texts import seen_texts
 from explicate_export.training_run import UNFINISHED, FinishedRun, check_files, read_held_out
 from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.modalities.modality import EncodedInput, Modality
@@ -33,6 +34,9 @@ EXCERPT_WORDS = 12
 EVALUATIONS_PER_PLAYER = 8
 # bf16 keeps 8 bits: MiniLM-L6's logits are off by 0.02 at most. int8 is off by 0.2 to 0.5.
 GOLDEN_REDUCED_TOLERANCE = 0.05
+_MOST_LETTERS = 400_000  # that scripts are told by
+_LEAST_SHARE = 0.001
+_MOST_SCRIPTS = 6
 _ANY_SIZE = 2**63 - 1  # bytes; what training read is not refused here
 
 
@@ -238,3 +242,39 @@ def _reading(schema: bundle_pb2.TextSchema) -> str:
             "one is cut first, then both alike, and answers say so."
         )
     return f"It reads at most {schema.max_tokens} tokens of a text: what comes after is not seen, and answers say so."
+
+
+def seen_texts(texts: Sequence[TextInput], max_tokens: int) -> Iterator[str]:
+    """What the test texts are like, in sentences without markup."""
+    lengths = sorted(sum(len(text.split()) for text in one.texts) for one in texts)
+    if not lengths:
+        return
+    yield (
+        f"The {len(lengths):,} test texts have {lengths[0]:,} to {lengths[-1]:,} words, half of them at most "
+        f"{lengths[len(lengths) // 2]:,}. Of longer ones nothing is known, and what is beyond {max_tokens:,} tokens is "
+        "not read."
+    )
+    if scripts := scripts_of(texts):
+        told = ", ".join(f"{name} {share:.1%}" for name, share in scripts[:_MOST_SCRIPTS])
+        yield (
+            f"The scripts of their letters are {told}. Which languages they are in was not looked at; it was not "
+            "tested on texts in other scripts."
+        )
+
+
+def scripts_of(texts: Sequence[TextInput]) -> list[tuple[str, float]]:
+    """Scripts by their share of the letters, the most frequent first; those of less than .1 % are left out.
+
+    By the first word of a letter's name in Unicode, such as "LATIN" of "LATIN SMALL LETTER A".
+    """
+    letters: Counter[str] = Counter()
+    for one in texts:
+        letters.update(letter for text in one.texts for letter in text if letter.isalpha())
+        if letters.total() > _MOST_LETTERS:
+            break
+    scripts: Counter[str] = Counter()
+    for letter, count in letters.items():
+        name = unicodedata.name(letter, "unnamed").split()[0].split("-")[0]
+        scripts[{"CJK": "Chinese"}.get(name, name.capitalize())] += count
+    whole = scripts.total()
+    return [(name, count / whole) for name, count in scripts.most_common() if count / whole >= _LEAST_SHARE]

@@ -12,10 +12,21 @@ from urllib.parse import quote
 
 from explicate.views import tables
 from explicate.views.page_style import PAGE_STYLE
-from explicate_standards.leaderboard.columns import COLUMNS, MASKED, NOTE, PARETO, R2, STABILITY, heads, right_aligned
+from explicate_standards.leaderboard.board_columns import (
+    COLUMNS,
+    MASKED,
+    NOTE,
+    PARETO,
+    R2,
+    STABILITY,
+    heads,
+    right_aligned,
+)
 from explicate_standards.leaderboard.ranking import PRICE, Group, Standing
 from explicate_standards.leaderboard.runs import CALIBRATION, LATENCY, ROBUSTNESS, Run
 
+# A board has many columns, so it may be wider than a report; it scrolls where it is wider still.
+_STYLE = "<style>body { max-width: 96rem; } th, td { white-space: nowrap; }</style>"
 _KINDS = {".md": "card", ".html": "report"}
 _NUMBER = ' class="number"'
 
@@ -94,7 +105,8 @@ def as_page(groups: Sequence[Group], file: Path) -> str:
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Leaderboard</title>\n'
-        f"{PAGE_STYLE}\n</head>\n<body>\n<h1>Leaderboard</h1>\n{body}\n<p>{escape(NOTE)}</p>\n</body>\n</html>\n"
+        f'<meta name="color-scheme" content="light dark">\n{PAGE_STYLE}\n{_STYLE}\n</head>\n<body>\n'
+        f"<h1>Leaderboard</h1>\n{body}\n<p>{escape(NOTE)}</p>\n</body>\n</html>\n"
     )
 
 

@@ -11,10 +11,10 @@ from explicate.v1 import bundle_pb2
 from explicate_bundle.model_inputs import ImageInput, TabularInput, TextInput
 from explicate_bundle.objective import CLASSIFICATION
 from explicate_export.card.frameworks import ANNEX_IV, FRAMEWORKS, NIST_MEASURE, frameworks_section
-from explicate_export.image.seen_images import seen_images
+from explicate_export.image.conversion import seen_images
 from explicate_export.markdown import as_list, escaped, table
 from explicate_export.table.seen_rows import seen_rows
-from explicate_export.text.seen_texts import scripts_of, seen_texts
+from explicate_export.text.conversion import scripts_of, seen_texts
 from explicate_standards.outcomes.outcomes import Outcomes
 from explicate_standards.standard.group_tables import group_tables
 from explicate_standards.standard.requirement import Evidence

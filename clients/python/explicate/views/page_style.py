@@ -10,6 +10,7 @@ PAGE_STYLE = """\
   }
   body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 62rem; margin: 2rem auto; \
 padding: 0 1rem; overflow-wrap: break-word; }
+  a { color: inherit; }
   h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
   h3 { font-size: 1rem; margin: 1.4rem 0 .2rem; }
   .wide { overflow-x: auto; } table { border-collapse: collapse; margin: .6rem 0; }

@@ -17,6 +17,7 @@ from explicate_standards.leaderboard.boards import as_csv, as_documents, as_text
 from explicate_standards.leaderboard.bundles import read_entry
 from explicate_standards.leaderboard.ranking import Standing, ranked
 from explicate_standards.leaderboard.runs import read_run, rows_digest
+from explicate_standards.outcomes.measures import MEASURES
 from support.judged_bundles import GOOD, publish_version, read_manifest, record, rows_file, seal, standard_file
 
 SLICES: dict[str, Any] = {
@@ -60,9 +61,9 @@ def standing(*folders: Path) -> Standing:
 def test_a_run_has_its_worst_slice_and_its_calibration(tmp_path: Path) -> None:
     found = standing(write_run(tmp_path / "one", 0.8, slices=SLICES))
     assert found.worst == ("short", 0.61)
-    # Its probabilities are .88 for each answer, whether right or wrong.
-    assert found.value is not None
-    assert found.measured("calibration") == pytest.approx(abs(0.8808 - found.value), abs=0.02)
+    outcomes = read_run(tmp_path / "one").outcomes
+    assert outcomes is not None
+    assert found.measured("calibration") == MEASURES["calibration_error"].value(outcomes)
     assert (found.measured("robustness"), found.measured("latency_ms"), found.verdict) == (None, None, None)
 
 
@@ -70,12 +71,8 @@ def test_seeds_that_do_not_all_have_a_figure_have_none(tmp_path: Path) -> None:
     found = standing(
         write_run(tmp_path / "a", 0.8, seed=0, price=5.0, slices=SLICES), write_run(tmp_path / "b", 0.8, seed=1)
     )
-    assert (found.seeds, found.worst, found.mean("evaluations_per_player.median"), found.pareto) == (
-        2,
-        None,
-        None,
-        None,
-    )
+    assert (found.seeds, found.worst, found.pareto) == (2, None, None)
+    assert found.mean("evaluations_per_player.median") is None
 
 
 def test_a_bundle_is_told_by_what_it_has_on_record(bundle: Path) -> None:
@@ -123,7 +120,8 @@ def test_a_run_and_a_bundle_of_the_same_rows_share_a_table_and_other_standards_d
     (bundle / "standard.json").unlink()
     seal(bundle, manifest)
     (together,) = ranked([read_run(run), read_entry(bundle)])
-    assert [one.name for one in together.standings] == ["table/1", "run"]
+    assert [one.name for one in together.standings] == ["run", "table/1"]
+    assert [one.seeds for one in together.standings] == [1, None]
 
 
 def test_the_table_fits_into_100_columns_and_wide_has_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

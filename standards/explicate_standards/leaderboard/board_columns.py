@@ -6,7 +6,7 @@ A terminal shows those that fit into 100 columns; all of them are in `-o wide`, 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from explicate_standards.leaderboard.ranking import LEAST_SEEDS, PRICE, Group, Standing
+from explicate_standards.leaderboard.ranking import PRICE, Group, Standing
 from explicate_standards.leaderboard.runs import CALIBRATION, LATENCY, ROBUSTNESS
 
 R2, STABILITY, MASKED = "additive_r2.median", "stability", "masked_accuracy"
@@ -32,7 +32,7 @@ def _number(value: float | None, digits: int, unit: str = "") -> str:
 
 def _rank(one: Standing) -> str:
     if one.rank is None:
-        return f"{MISSING} ({one.seeds} of {LEAST_SEEDS} seeds)" if one.seeds else MISSING
+        return MISSING
     best, worst = one.rank
     return str(best) if best == worst else f"{best}–{worst}"
 
@@ -78,7 +78,7 @@ def _size(one: Standing) -> str:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("RANK", _rank, lambda one: _rank(one).partition(" (")[0], right=False),
+    Column("RANK", _rank, _rank, right=False),
     Column("MODEL", lambda one: one.name, lambda one: _cut(one.name), right=False),
     Column("SEEDS", lambda one: MISSING if one.seeds is None else str(one.seeds)),
     Column("{metric}", lambda one: _number(one.value, 4), _with_interval),
