@@ -93,7 +93,7 @@ def _beside(story: Story) -> str:
     if close:
         sentences.append(f"Not told apart from the best: {_listed(close)}.")
     if far:
-        sentences.append(f"Behind the best: {_listed(far)}.")
+        sentences.append(f"Behind the best by more than one standard error: {_listed(far)}.")
     sentences += [_simple(one) for one in story.ranked if not one.finished.servable]
     return " ".join(sentences)
 

@@ -109,7 +109,7 @@ class Shared:
     @property
     def title(self) -> str:
         """The metric for people."""
-        return self.run.task.titles.get(self.metric, self.metric)
+        return self.run.task.titles.get(self.metric, self.metric).removesuffix(", part of the variance explained")
 
     def candidate_folder(self, name: str) -> Path:
         """A candidate's run directory."""

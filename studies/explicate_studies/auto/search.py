@@ -105,9 +105,15 @@ def check_time(shared: Shared, candidates: Sequence[Candidate]) -> None:
 def plan_lines(shared: Shared, candidates: Sequence[Candidate]) -> list[str]:
     """What will be tried, for how long: a line each."""
     budget = shared.budget
-    times = allot({one.name: one.need(shared) for one in candidates}, budget.search_left_s)
+    known = kept(shared)
+    times = allot({one.name: one.need(shared) for one in candidates if one.name not in known}, budget.search_left_s)
     lines = [f"plan for {duration(budget.seconds)}, of which {duration(budget.spent_s)} are over:"]
+    if budget.search_left_s <= 0:
+        lines.append("  the time is over: more --minutes go on")
     for one in candidates:
+        if one.name in known:
+            lines.append(f"  {one.name:<14} {one.title}: finished before")
+            continue
         if one.name not in times:
             lines.append(f"  {one.name:<14} {one.title}: not in this time, unless others take less")
             continue

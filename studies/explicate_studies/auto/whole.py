@@ -17,7 +17,6 @@ from explicate_studies.auto.finalists import compared, measure_finalists, winner
 from explicate_studies.auto.given_data import Asked, config_of, tasks
 from explicate_studies.auto.search import Found, candidates_of, check_time, chosen, plan_lines, search
 from explicate_studies.auto.winner import (
-    RESULT_NAME,
     Published,
     Publishing,
     board,
@@ -100,9 +99,11 @@ def auto(request: Request, *, say: Say, clock: Clock = monotonic, begin_s: float
         except UsageError as error:
             raise UsageError(in_flags(str(error), config, request.data)) from None
         shared = _shared(run, request, folder, budget, say)
-        _check_identity(shared, request)
+        _check_identity(shared)
         candidates = chosen(candidates_of(shared), request.only)
         _measure_rates(shared, candidates)
+        if (spent_s := _spent_before(folder)) > 0:
+            budget.go_on(spent_s)
         plan = plan_lines(shared, candidates)
         for line in plan:
             say(line)
@@ -140,15 +141,17 @@ def _model_name(config: AnyConfig, request: Request) -> str:
 
 
 def _budget(minutes: float, folder: Path, clock: Clock, begin_s: float) -> Budget:
-    """With what an earlier call had spent, if that finished a candidate, and what this one has spent so far."""
-    file = folder / SPENT_NAME
-    if not any((folder / CANDIDATES).glob("*.json")):
-        return Budget(minutes, file, clock=clock, spent_s=clock() - begin_s)
+    """With what this call has spent so far."""
+    return Budget(minutes, folder / SPENT_NAME, clock=clock, spent_s=clock() - begin_s)
+
+
+def _spent_before(folder: Path) -> float:
+    """Seconds of an earlier call; 0 if that finished nothing, for then all begins anew."""
     try:
-        before_s = float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
+        told = json.loads((folder / SPENT_NAME).read_text(encoding="utf-8"))
+        return float(told["seconds"]) if any((folder / CANDIDATES).glob("*.json")) else 0.0
     except (OSError, ValueError, KeyError, TypeError):
-        before_s = 0.0
-    return Budget(minutes, file, clock=clock, spent_s=before_s + clock() - begin_s)
+        return 0.0
 
 
 def _shared(run: Any, request: Request, folder: Path, budget: Budget, say: Say) -> Shared:
@@ -157,7 +160,7 @@ def _shared(run: Any, request: Request, folder: Path, budget: Budget, say: Say) 
     return Shared(run, metric, folder, folder / VALIDATION_ROWS, budget, say)
 
 
-def _check_identity(shared: Shared, request: Request) -> None:
+def _check_identity(shared: Shared) -> None:
     """Raises UsageError if the folder holds a search of something else."""
     path = shared.folder / IDENTITY_NAME
     config = replace(shared.config, output=type(shared.config.output)())
@@ -174,8 +177,6 @@ def _check_identity(shared: Shared, request: Request) -> None:
             f"{shared.folder} holds a search with another {' and another '.join(changed)}: choose another folder with "
             "--output, or remove it first"
         )
-    if request.minutes * 60 <= shared.budget.spent_s and (shared.folder / RESULT_NAME).is_file():
-        shared.say(f"the {request.minutes:g} minutes are spent; more --minutes go on")
 
 
 def _measure_rates(shared: Shared, candidates: list[Candidate]) -> None:
