@@ -35,7 +35,7 @@ depth = 2
 epochs = 10
 learning_rate = 1e-2
 [output]
-explained = 5
+explained = 0
 """
 
 

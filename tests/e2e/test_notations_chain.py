@@ -35,7 +35,7 @@ blocks = 1
 epochs = 25
 batch_size = 32
 [output]
-explained = 5
+explained = 0
 """
 _MONDAY = date(2019, 12, 30)
 

@@ -40,7 +40,7 @@ members = 2
 [training]
 epochs = 4
 [output]
-explained = 5
+explained = 0
 """
 
 
