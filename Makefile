@@ -15,7 +15,7 @@ PROTOS := $(wildcard protos/explicate/v1/*.proto)
 OPEN_PROTO := server/explicate_server/rpc/open_inference
 OPEN_BINPB := $(OPEN_PROTO)/open_inference.binpb
 
-.PHONY: help setup protos typescript envoy open-inference client check-protos check-typescript lint shape test test-mlflow test-engines test-languages soak bench gpu-check demo demo-tabular demo-credit demo-image clean
+.PHONY: help setup protos typescript envoy open-inference client check-protos check-typescript lint shape test test-mlflow test-engines test-languages soak bench gpu-check demo demo-tabular demo-credit demo-image example-health example-finance example-retail clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -136,6 +136,15 @@ demo-credit: $(READY)  ## a sum over columns on the credits: monotone and forbid
 
 demo-image: $(READY)  ## the same for images: handwritten digits, and a picture that explains one
 	@$(BIN)/python -m examples.demo_image
+
+example-health: $(READY)  ## a worked case: screening for diabetes, few of the ill missed, held to a standard (examples/health)
+	@$(BIN)/python -m examples.health $(EXAMPLE)
+
+example-finance: $(READY)  ## a worked case: mortgages, fair over race, reasons for a refusal in sentences (examples/finance)
+	@$(BIN)/python -m examples.finance $(EXAMPLE)
+
+example-retail: $(READY)  ## a worked case: demand and prices, errors and explanations in units sold (examples/retail)
+	@$(BIN)/python -m examples.retail $(EXAMPLE)
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) runs repository .mypy_cache .ruff_cache .pytest_cache

@@ -18,20 +18,20 @@ from typing import Any
 
 from examples import demo_steps
 from examples.demo_steps import say
-from explicate import Client
+from explicate import Client, Prediction
 
 
 @dataclass(frozen=True)
 class Case:
     """A worked case, and what is shown of its model once it serves.
 
-    name: of its folder and of its model. chosen: whether a held-out row with what became of it and what is predicted is
-    the one to tell of. told: the sentence before it. explained: options of `explicate explain` for it. more: what else
+    name: of its folder and of its model. chosen: whether a held-out row is the one to tell of, by what became of it and
+    what is predicted. told: the sentence before it. explained: options of `explicate explain` for it. more: what else
     is asked of the model, about that row.
     """
 
     name: str
-    chosen: Callable[[Any, Any], bool]
+    chosen: Callable[[Any, Prediction], bool]  # Any: a label, or a number
     told: str
     explained: tuple[str, ...]
     more: Callable[[Client, Mapping[str, Any]], None]
@@ -59,12 +59,13 @@ def run(case: Case, arguments: list[str] | None = None) -> int:
     demo_steps.once(repository / case.name / "1", *exporting, "--standard", standard)
     with demo_steps.server(repository, "--require-standard", standard) as (address, _):
         _show(case, address, folder)
+    seconds, page = time.monotonic() - started_s, _page(folder)
     say(
-        f"The standard is met: {_verdict(repository / case.name / '1')}. All of it took {time.monotonic() - started_s:.0f} s.\n"
-        f"report: {trained / 'report.html'}, the explanation as a page: {_page(folder)}\n"
+        f"The standard is met: {_verdict(repository / case.name / '1')}. All of it took {seconds:.0f} s.\n"
+        f"report: {trained / 'report.html'}, the explanation as a page: {page}\n"
         "\nThe server is stopped. To go on by hand, in two terminals:\n"
         f"  .venv/bin/explicate serve --repository {repository} --require-standard {standard}\n"
-        f"  .venv/bin/explicate explain --model {case.name} --jsonl {trained / 'held_out.jsonl'} --html {_page(folder)}"
+        f"  .venv/bin/explicate explain --model {case.name} --jsonl {trained / 'held_out.jsonl'} --html {page}"
     )
     return 0
 
@@ -84,7 +85,7 @@ def _show(case: Case, address: str, folder: Path) -> None:
 
 def _is_chosen(case: Case, client: Client, row: Mapping[str, Any]) -> bool:
     (answer,) = client.predict(case.name, [row["row"]]).predictions
-    return case.chosen(row["label"], answer.label or answer.value)
+    return case.chosen(row["label"], answer)
 
 
 def _cell(cell: object) -> str:
@@ -96,5 +97,6 @@ def _page(folder: Path) -> Path:
 
 
 def _verdict(bundle: Path) -> str:
+    """What is on record, such as "retail version 1: 5 of 5"."""
     standard = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))["standard"]
-    return f"{standard['name']} version {standard['version']}, {standard['verdict']}"
+    return f"{standard['name']} version {standard['version']}: {standard['met']} of {standard['judged']}"

@@ -20,7 +20,7 @@ def _of_another_race(client: Client, row: Mapping[str, Any]) -> None:
 
 CASE = worked_case.Case(
     name="finance",
-    chosen=lambda denied, answered: denied == answered == "yes",
+    chosen=lambda denied, answer: denied == answer.label == "yes",
     told="An applicant of the test rows whom the bank denied, and so does the model:",
     explained=("--target", "no", "--reasons", "against"),
     more=_of_another_race,

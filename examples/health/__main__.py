@@ -20,8 +20,8 @@ def _other_sugar(client: Client, row: Mapping[str, Any]) -> None:
 
 CASE = worked_case.Case(
     name="health",
-    chosen=lambda label, answered: label == answered == "diabetes",
-    told="A patient of the test rows, who had diabetes and is found:",
+    chosen=lambda label, answer: label == answer.label == "diabetes" and answer.scores[0].probability < 0.5,
+    told="A patient of the test rows who has diabetes, and whom a threshold of .5 would have missed:",
     explained=("--target", "diabetes", "--reasons"),
     more=_other_sugar,
 )

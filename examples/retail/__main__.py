@@ -8,6 +8,7 @@ from examples import worked_case
 from examples.demo_steps import say
 from explicate import Client
 
+_FEW = 6.0  # thousand seats; half of the stores sell 7.5
 _PRICES = (80, 100, 120, 140)
 
 
@@ -21,7 +22,7 @@ def _other_prices(client: Client, row: Mapping[str, Any]) -> None:
 
 CASE = worked_case.Case(
     name="retail",
-    chosen=lambda sold, expected: expected < 6,
+    chosen=lambda _sold, answer: answer.value is not None and answer.value < _FEW,
     told="A store that the model has never seen, and expects to sell few:",
     explained=("--reasons", "--top", "5"),
     more=_other_prices,

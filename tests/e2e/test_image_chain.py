@@ -34,6 +34,8 @@ depth = 2
 [training]
 epochs = 10
 learning_rate = 1e-2
+[output]
+explained = 0
 """
 
 

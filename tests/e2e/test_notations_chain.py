@@ -34,6 +34,8 @@ blocks = 1
 [training]
 epochs = 25
 batch_size = 32
+[output]
+explained = 0
 """
 _MONDAY = date(2019, 12, 30)
 

@@ -39,6 +39,8 @@ width = 16
 members = 2
 [training]
 epochs = 4
+[output]
+explained = 0
 """
 
 

@@ -32,6 +32,8 @@ epochs = 1
 batch_size = 16
 learning_rate = 2e-4
 evaluations_per_epoch = 1
+[output]
+explained = 5
 """
 
 
