@@ -173,7 +173,7 @@ def _check(arguments: argparse.Namespace) -> int:
             precision="" if arguments.precision == "auto" else arguments.precision,
             say=_say,
         )
-    checked = excused(checked, (*checked.waivers, *waivers))
+    checked = excused(checked, waivers)
     if arguments.junit is not None:
         _write(arguments.junit, as_junit(checked))
     confusion = f"{confusion_tables(checked)}\n\n" if arguments.confusion and not arguments.json else ""

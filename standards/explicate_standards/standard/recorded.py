@@ -49,7 +49,6 @@ def check_recorded(standard: Standard, folder: Path, *, against: Path | None = N
         record.rows_sha256,
         judgements,
         max(record.uses, uses_of(record.rows_sha256)),
-        waivers=record.waivers,
     )
     return excused(checked, record.waivers) if standard.takes_waivers else checked
 
