@@ -7,7 +7,7 @@ from math import isfinite
 from explicate.v1 import bundle_pb2
 from explicate_bundle.input_kind import INPUT_KINDS, ModelKind, kind_of
 from explicate_bundle.kinds.kind import Check
-from explicate_bundle.outcomes.decisions import decision_checks
+from explicate_bundle.outcomes.decision_rule import decision_checks
 from explicate_bundle.writing import FORMAT_VERSION, GOLDEN_NAME, GRAPH_NAME, VARIANT_PRECISIONS, variant_name
 
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.outcomes.decisions import Decision
+from explicate_bundle.outcomes.decision_rule import Decision
 
 Floats = NDArray[np.float64]
 Answer = Literal["class", "labels", "value"]

@@ -15,7 +15,7 @@ from typing import Any  # JSON values
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_bundle.outcomes.decisions import Decision
+from explicate_bundle.outcomes.decision_rule import Decision
 
 BASELINE_NAME = "baseline.json"
 

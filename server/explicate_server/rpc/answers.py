@@ -13,7 +13,7 @@ from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import table_pb2 as table_messages
 from explicate_bundle.model_inputs import CellValue, ModelInput, TextInput
 from explicate_bundle.objective import Answer
-from explicate_bundle.outcomes.decisions import Decision
+from explicate_bundle.outcomes.decision_rule import Decision
 from explicate_server.explain.quality import Faithfulness, Quality
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_work import ExplainAnswer

@@ -19,7 +19,7 @@ from scipy.stats import beta
 
 from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
-from explicate_training.calibration.options import ALL_LABELS, ThresholdOptions
+from explicate_training.calibration.answer_options import ALL_LABELS, ThresholdOptions
 from explicate_training.tasks.task import Task
 
 Floats = NDArray[np.float64]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from explicate.errors import UsageError
 from explicate.v1.training_run_pb2 import FairnessTraining, GroupWeight
-from explicate_training.fairness.options import GROUP_WEIGHTS, REWEIGHING, FairnessOptions
+from explicate_training.fairness.group_options import GROUP_WEIGHTS, REWEIGHING, FairnessOptions
 from explicate_training.tasks.task import Task
 
 if TYPE_CHECKING:

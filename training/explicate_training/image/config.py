@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from explicate.errors import UsageError
-from explicate_training.calibration.options import CalibrationOptions, ThresholdOptions
+from explicate_training.calibration.answer_options import CalibrationOptions, ThresholdOptions
 from explicate_training.config.checks import check_data, check_forgetting, check_layers, check_values
 from explicate_training.config.sections import LabelledData, OutputConfig, TrainingOptions, option
 from explicate_training.data.demos import DEMO_IMAGES
-from explicate_training.fairness.options import FairnessOptions
+from explicate_training.fairness.group_options import FairnessOptions
 from explicate_training.interpretability.terms import Interpretability, absent, check_terms
 from explicate_training.tasks.registry import task_named
 

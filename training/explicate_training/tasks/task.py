@@ -17,7 +17,7 @@ from torch import Tensor
 
 from explicate.errors import ExplicateError, UsageError
 from explicate.v1 import bundle_pb2
-from explicate_bundle.outcomes.decisions import Decision
+from explicate_bundle.outcomes.decision_rule import Decision
 from explicate_bundle.outcomes.resampling import Counts, Samples
 from explicate_training.config.sections import LabelledData, TrainingOptions
 from explicate_training.data.labels import Label, objects

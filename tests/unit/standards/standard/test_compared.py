@@ -12,7 +12,7 @@ from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
 from explicate_bundle.objective import CLASSIFICATION
 from explicate_bundle.outcomes.baseline_answers import BaselineAnswers, write_baseline
-from explicate_bundle.outcomes.decisions import Decision
+from explicate_bundle.outcomes.decision_rule import Decision
 from explicate_bundle.standard.verdicts import Verdict
 from explicate_standards.evaluated_model import open_published
 from explicate_standards.outcomes.outcomes import Outcomes

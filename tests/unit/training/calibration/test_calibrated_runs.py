@@ -16,9 +16,9 @@ from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.bundle import verify_bundle
 from explicate_bundle.objective import OBJECTIVES
 from explicate_export.export import ExportOptions, export_run
-from explicate_training.calibration.options import CalibrationOptions, ThresholdOptions
+from explicate_training.calibration.answer_options import CalibrationOptions, ThresholdOptions
 from explicate_training.config.config_file import example_config, format_config, load_config, parse_config
-from explicate_training.fairness.options import FairnessOptions
+from explicate_training.fairness.group_options import FairnessOptions
 from explicate_training.train import prepare_data, train
 from support.training_runs import to_folder
 

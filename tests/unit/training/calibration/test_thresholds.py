@@ -7,8 +7,8 @@ from scipy.stats import binomtest
 from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
 from explicate_bundle.objective import OBJECTIVES
-from explicate_bundle.outcomes.decisions import Decision, decision_checks
-from explicate_training.calibration.options import ThresholdOptions
+from explicate_bundle.outcomes.decision_rule import Decision, decision_checks
+from explicate_training.calibration.answer_options import ThresholdOptions
 from explicate_training.calibration.thresholds import Candidates, check_goals, choose, lower_bound
 from explicate_training.tasks.registry import task_named
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from explicate.errors import UsageError
-from explicate_training.fairness.options import FairnessOptions
+from explicate_training.fairness.group_options import FairnessOptions
 from explicate_training.fairness.weights import group_weights, side_groups
 from explicate_training.table.config import TableTrainingConfig
 from explicate_training.tasks.registry import task_named
