@@ -69,6 +69,7 @@ _ADVICE = (
     "minilm-l6"
 )
 _SHOWN_UNKNOWN, _SHOWN_CHARACTERS = 3, 20
+_MUCH_CUT, _MUCH_UNKNOWN = 0.05, 0.02  # shares from which it is worth a note
 
 
 @dataclass(frozen=True)
@@ -276,3 +277,19 @@ def _first_position(config: ModelConfig, model: PreTrainedModel, tokenizer: Any)
     except (TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"model.base: {config.base} does not read a text on its own ({reason})") from None
+
+
+def reading_warnings(model: TextModel, truncated: float, train: Reading) -> list[str]:
+    """What to do when a model sees much less of the texts than there is; shares of texts, and of tokens."""
+    warnings = []
+    if truncated >= _MUCH_CUT:
+        more = f"raise model.max_tokens (up to {model.limit:,})" if model.limit > model.max_tokens else ""
+        remedy = more or "choose a base that reads more, or divide the texts"
+        warnings.append(f"{truncated:.0%} of the texts are cut at {model.max_tokens} tokens, the rest unread: {remedy}")
+    if train.unknown_share >= _MUCH_UNKNOWN:
+        such = f", such as {', '.join(map(repr, train.unknown))}" if train.unknown else ""
+        warnings.append(
+            f"{train.unknown_share:.0%} of the tokens are unknown to the base model{such}: choose a base that knows "
+            "the language, such as a multilingual one"
+        )
+    return warnings

@@ -42,7 +42,7 @@ from explicate_training.text.few_shot.pairs import few_labels_line, fit_few_shot
 from explicate_training.text.forgetting import earlier_texts, probe_of_texts
 from explicate_training.text.game import text_game
 from explicate_training.text.masking import OWNERS, TextPlayers, text_players, token_owners
-from explicate_training.text.model import LengthGroupedOrder, Reading, TextModel, load_text_model
+from explicate_training.text.model import LengthGroupedOrder, load_text_model, reading_warnings
 from explicate_training.text.pretraining.masked_language import load_masked_model, pretrain, told
 from explicate_training.text.pretraining.unlabelled import unlabelled_texts
 from explicate_training.text.tfidf import LinearLabels, linear_outputs, weigh
@@ -52,7 +52,6 @@ HELD_OUT_RATIONALES = "rationale", "rationale_pair"
 that its rationale names: what `plausibility` holds the Shapley values of the exported model against. Texts in which it
 names nothing lack theirs.
 """
-_MUCH_CUT, _MUCH_UNKNOWN = 0.05, 0.02  # shares from which it is worth a note
 _LOOKS_OF_FEW = 4  # at validation rows: few tell little, and each look is a checkpoint
 _WORST_MISTAKES, _SHOWN_CHARACTERS = 15, 700
 
@@ -397,19 +396,3 @@ class TextRun(Run[Config, TextSet]):
 
 def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + " …"
-
-
-def reading_warnings(model: TextModel, truncated: float, train: Reading) -> list[str]:
-    """What to do when a model sees much less of the texts than there is; shares of texts, and of tokens."""
-    warnings = []
-    if truncated >= _MUCH_CUT:
-        more = f"raise model.max_tokens (up to {model.limit:,})" if model.limit > model.max_tokens else ""
-        remedy = more or "choose a base that reads more, or divide the texts"
-        warnings.append(f"{truncated:.0%} of the texts are cut at {model.max_tokens} tokens, the rest unread: {remedy}")
-    if train.unknown_share >= _MUCH_UNKNOWN:
-        such = f", such as {', '.join(map(repr, train.unknown))}" if train.unknown else ""
-        warnings.append(
-            f"{train.unknown_share:.0%} of the tokens are unknown to the base model{such}: choose a base that knows "
-            "the language, such as a multilingual one"
-        )
-    return warnings
