@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from explicate.scoring.conditions.row_rules import rows_of
 from explicate_bundle.outcomes.resampling import draws, interval
-from explicate_training.diagnosis.features import Feature, Fields, features_of
+from explicate_training.diagnosis.questions import Feature, Fields, features_of
 
 _DEPTH, _MOST_SLICES = 3, 5
 _FEWEST_ROWS, _LEAST_SHARE = 20, 0.03
@@ -148,7 +148,11 @@ def _measured(
 ) -> FoundSlice:
     """A slice on the test rows, beside all the others."""
     own, others = measured[inside], measured[~inside]
-    figures = {"rule": rule, "validation_rows": len(validation), "validation_value": float(validation.mean())}
+    figures: dict[str, Any] = {
+        "rule": rule,
+        "validation_rows": len(validation),
+        "validation_value": float(validation.mean()),
+    }
     if not len(own) or not len(others):
         return FoundSlice(
             **figures, test_rows=len(own), value=None, lower=None, upper=None, rest=None, confirmed=False,
@@ -172,7 +176,8 @@ def _measured(
 
 def _drawn(inside: NDArray[np.bool_], measured: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The slice's means, and by how much they are above the others', over draws of the test rows."""
-    means, rests = [], []
+    means: list[NDArray[np.float64]] = []
+    rests: list[NDArray[np.float64]] = []
     for counts in draws(len(measured)):
         for rows, into in ((inside, means), (~inside, rests)):
             sizes = counts[:, rows].sum(axis=1)

@@ -90,8 +90,8 @@ def _look(arguments: argparse.Namespace, directory: Path | None, csv_path: Path 
     from dataclasses import asdict
 
     from explicate_training.config.config_file import load_config, with_reviewed_labels
+    from explicate_training.label_review.doubts import look_for_wrong_labels, review_rows
     from explicate_training.label_review.review_file import write_review
-    from explicate_training.label_review.search import look_for_wrong_labels, review_rows
     from explicate_training.train import prepare_data
 
     config = load_config(arguments.config if directory is None else str(directory / "config.toml"))
@@ -118,8 +118,8 @@ def _look(arguments: argparse.Namespace, directory: Path | None, csv_path: Path 
 
 
 def _network(prepared: Any, folds: int) -> Any:
+    from explicate_training.label_review.doubts import check_labels_can_be_doubted
     from explicate_training.label_review.network import NetworkLabels
-    from explicate_training.label_review.search import check_labels_can_be_doubted
 
     check_labels_can_be_doubted(prepared.task)
     _say(f"--by network trains the model {folds} times, each about as long as explicate train")

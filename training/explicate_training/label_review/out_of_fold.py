@@ -34,7 +34,7 @@ class OutOfFold:
 
     def reasons(self, row: int, given: int, suggested: int) -> list[Reason]:
         """Why the model that did not see a row thinks that it is of another class."""
-        return self.fitted[self.fold[row]].reasons(row, given, suggested)
+        return self.fitted[int(self.fold[row])].reasons(row, given, suggested)
 
 
 def kept_together(keys: Sequence[Hashable], groups: Sequence[Hashable] | None) -> NDArray[np.intp]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from explicate_training.label_review.doubts import Doubted
 from explicate_training.label_review.review_file import ReviewRow
-from explicate_training.label_review.search import Doubted
 
 _BEGIN, _END = "<!-- labels: begin -->", "<!-- labels: end -->"
 _BEFORE = ("<h2>Data</h2>", "<h2>Words</h2>", "</body>")  # the headings it comes before, the best one first

@@ -20,7 +20,7 @@ from explicate_bundle.telling.slice_notes import SLICES_KEY, SliceNotes
 from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.data.splits import Part, few_rows, split_data
-from explicate_training.diagnosis.diagnosis import DIAGNOSIS_NAME, diagnose
+from explicate_training.diagnosis.diagnosis import diagnose
 from explicate_training.fairness.weights import side_groups, weights_of
 from explicate_training.interpretability.masked_rows import MaskedRows
 from explicate_training.interpretability.measurement import Trained, trained
@@ -35,7 +35,7 @@ from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
 from explicate_training.loop.training_device import placement
 from explicate_training.loop.verdict import always_alike, judged, verdict
-from explicate_training.report.explanations import Explanations, Game, explain_rows
+from explicate_training.report.explanations import Game, explanations_of
 from explicate_training.report.report import write_report
 from explicate_training.report.slices import slice_notes
 from explicate_training.run_directory import HELD_OUT_NAME, tool_versions, write_held_out, write_json, write_run
@@ -283,7 +283,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         metrics |= {"interpretability": {**easier.as_json(), **figures}} if easier else {}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         test, counted = evaluations["test"], self.config.data.counted
-        explanations, slices = self._explanations(test), self._slices(test)
+        explanations, slices = explanations_of(self, test), self._slices(test)
         metrics |= {SLICES_KEY: slices.document(), **explanations.recorded}
         self.write_model(folder)
         self.verdict, rows = found, list(self.held_out(folder))
@@ -291,11 +291,10 @@ class Run(ABC, Generic[AnyOf, Part]):
         write_baseline(folder / HELD_OUT_NAME, self.simple)
         description, config_toml = self._description(outcome, easier), format_config(self.config)
         (folder / "config.toml").write_text(config_toml, encoding="utf-8")
-        for name, content in (("metrics", metrics), ("data", self.report)):
+        diagnosis = diagnose(self, evaluations, explanations)
+        for name, content in (("metrics", metrics), ("data", self.report), ("diagnosis", diagnosis.as_json())):
             write_json(folder / f"{name}.json", content)
         write_run(folder, description)
-        diagnosis = diagnose(self, evaluations, explanations)
-        write_json(folder / DIAGNOSIS_NAME, diagnosis.as_json())
         write_report(
             folder / "report.html",
             self.template,
@@ -329,23 +328,6 @@ class Run(ABC, Generic[AnyOf, Part]):
         found = trained(self, section, self.step_loss, outcome.history, best_step=outcome.best_step, seed=seed)
         for line in found.lines():
             self.say(line)
-        return found
-
-    def _explanations(self, test: Evaluation) -> Explanations:
-        output = self.config.output
-        found = explain_rows(
-            self.game,
-            self.task,
-            test,
-            self.labels,
-            target_name=self.config.data.target_name,
-            count=output.explained,
-            limit_s=output.explain_seconds,
-            seed=self.config.training.seed,
-        )
-        if output.explained:
-            few = "" if found.rows == found.wanted else f" of {found.wanted:,}: output.explain_seconds were over"
-            self.say(f"explained {found.rows:,} test {self.config.data.counted}{few} in {duration(found.seconds)}")
         return found
 
     def _compared(self, evaluations: Mapping[str, Evaluation]) -> tuple[dict[str, Any], Verdict]:

@@ -19,6 +19,7 @@ from explicate.results import ResolvedOptions
 from explicate.views import html
 from explicate_bundle.outcomes.resampling import RESAMPLES, draws, interval
 from explicate_bundle.telling.grounds import GROUNDS_KEY, Ground, Grounds
+from explicate_training.loop.progress import duration
 from explicate_training.report.directions import SignedRow, directed
 from explicate_training.tasks.task import Evaluation, Task
 
@@ -163,6 +164,25 @@ def explain_rows(
         seconds=time.monotonic() - begin_s,
         parts=directed([Ground(one.name, one.value, one.lower, one.upper) for one in importance], enough, labels),
     )
+
+
+def explanations_of(run: Any, test: Evaluation) -> Explanations:
+    """What the report of a run shows of its answers to the test rows, by its `[output]`."""
+    output, counted = run.config.output, run.config.data.counted
+    found = explain_rows(
+        run.game,
+        run.task,
+        test,
+        run.labels,
+        target_name=run.config.data.target_name,
+        count=output.explained,
+        limit_s=output.explain_seconds,
+        seed=run.config.training.seed,
+    )
+    if output.explained:
+        few = "" if found.rows == found.wanted else f" of {found.wanted:,}: output.explain_seconds were over"
+        run.say(f"explained {found.rows:,} test {counted}{few} in {duration(found.seconds)}")
+    return found
 
 
 class _Teller:
