@@ -259,6 +259,7 @@ IMAGE_FILES = [
     "explicate_training.cli",
     "explicate_training.config.config_file",
     "explicate_training.data.demos",
+    "explicate_studies.auto.given_data",
     "explicate_training.image.augmentation",
     "explicate_training.image.cleaning",
     "explicate_training.image.config",

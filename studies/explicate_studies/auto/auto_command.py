@@ -55,9 +55,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--allow-unmet", action="store_true", help="publish it even if it does not, with that on record"
     )
-    parser.add_argument(
-        "--kind", choices=("table", "text", "image"), help="what the data are, instead of what is found"
-    )
+    parser.add_argument("--kind", metavar="KIND", help="what the data are (table, text, …), instead of what is found")
     parser.add_argument("--text", metavar="COLUMN", help="the column with the texts")
     parser.add_argument(
         "--task", metavar="NAME", help="classification, multi-label or regression, where it is not clear"

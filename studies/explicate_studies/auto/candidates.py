@@ -40,8 +40,9 @@ Answers = NDArray[np.float64]
 CANDIDATES = "candidates"
 """The folder of their run directories."""
 
-LEAST_EPOCHS = {"text": 1, "table": 20, "image": 8}
+LEAST_EPOCHS = {"text": 1, "table": 20}
 """With which a network is worth trying, by what it reads."""
+_LEAST_OF_PICTURES = 8
 _AFTERWARDS_S = 2.0  # a run's files, drawings and report
 _PROBED_STEPS, _PROBED_S = 12, 3.0
 
@@ -205,7 +206,7 @@ class Network(Candidate):
         """By the rate of this network, or of the first one."""
         step_s = shared.step_s.get(self.name, self.slower * shared.step_s.get("", 0.0))
         epoch_s = step_s * steps_of_epoch(shared.run, self.config)
-        least = min(self.epochs, LEAST_EPOCHS[self.config.kind])
+        least = min(self.epochs, LEAST_EPOCHS.get(self.config.kind, _LEAST_OF_PICTURES))
         return Need(shared.overhead_s + least * epoch_s, shared.overhead_s + self.epochs * epoch_s)
 
     def fit(self, shared: Shared, seconds: float) -> tuple[Finished, Answers]:

@@ -58,6 +58,8 @@ def config_of(asked: Asked, say: Say) -> AnyConfig:
 
     Raises UsageError in one sentence if they are not there, lack the label, or cannot be what they are said to be.
     """
+    if asked.kind is not None and asked.kind not in KINDS:
+        raise UsageError(f"--kind must be one of {', '.join(KINDS)}, not {asked.kind!r}")
     path = Path(asked.data).expanduser()
     if path.suffix.lower() == ".toml" or (not path.exists() and asked.data in ready_configs()):
         config = _of_config(asked)

@@ -42,7 +42,7 @@ class Found:
 def candidates_of(shared: Shared) -> list[Candidate]:
     """What is tried on such data, in order."""
     config, run = shared.config, shared.run
-    what = {"text": "an encoder", "table": "a network", "image": "an image network"}[config.kind]
+    what = {"text": "an encoder"}.get(config.kind, "a network")
     easier = config.interpretability if config.interpretability != absent() else type(config.interpretability)()
     networks: list[Candidate] = [
         Network(_PLAIN, f"{what}, trained for accuracy alone", 4, replace(config, interpretability=absent())),
