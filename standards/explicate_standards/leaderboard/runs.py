@@ -55,6 +55,7 @@ class Run:
         directory: where it is.
         name: what to call it.
         recipe: digest of its config without the seed.
+        seed: of its training; 0 of a bundle.
         outcomes: its answers to the held-out rows, in an order that is the same for runs of the same rows; None of a
             bundle, which does not have them.
         group: see `Group`.
@@ -86,6 +87,7 @@ class Run:
     slices: tuple[SliceFigure, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
     verdict: str = ""
+    seed: int = 0
 
 
 def read_run(directory: Path) -> Run:
@@ -107,6 +109,7 @@ def read_run(directory: Path) -> Run:
         name=directory.name,
         recipe=_recipe(directory / "config.toml"),
         outcomes=outcomes,
+        seed=record.seed,
         group=(_digest(rows), objective.name, labels, ""),
         rows=len(rows),
         explained=_finite(metrics.get(METRICS_KEY)),

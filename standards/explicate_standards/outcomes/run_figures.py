@@ -84,7 +84,7 @@ def of_seeds(runs: Sequence[Path], model: EvaluatedModel) -> tuple[Outcomes, ...
     seeds = [run.seed for run in read]
     if len(set(seeds)) < len(seeds):
         raise UsageError(f"--seeds: two of the runs have the same seed ({', '.join(map(str, seeds))})")
-    return tuple(run.outcomes for run in read)
+    return tuple(run.outcomes for run in read if run.outcomes is not None)
 
 
 def _check_seed_run(run: Run, first: Run, model: EvaluatedModel) -> None:
@@ -92,6 +92,6 @@ def _check_seed_run(run: Run, first: Run, model: EvaluatedModel) -> None:
         raise UsageError(
             f"--seeds: {run.directory} and {first.directory} differ in more than the seed: see config.toml"
         )
-    if run.outcomes.labels != model.labels or run.outcomes.objective.name != model.kind.predicts.name:
-        told = ", ".join(run.outcomes.labels)
+    if run.labels != model.labels or run.objective.name != model.kind.predicts.name:
+        told = ", ".join(run.labels)
         raise UsageError(f"--seeds: {run.directory} predicts {told}, and the model {', '.join(model.labels)}")

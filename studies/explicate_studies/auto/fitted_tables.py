@@ -85,7 +85,7 @@ def frames_of(shared: Shared) -> Frames:
     schema = shared.run.describe_model().tabular
     parts = {name: _frame(part, schema) for name, part in shared.run.splits.by_name().items()}
     train = parts["train"]
-    numbers = [name for name in train if not isinstance(train[name].dtype, pd.CategoricalDtype)]
+    numbers = [str(name) for name in train if not isinstance(train[name].dtype, pd.CategoricalDtype)]
     categories = {column.name: list(column.categories) for column in schema.columns if column.name not in numbers}
     return Frames(**parts, schema=schema, numbers=numbers, categories=categories)
 

@@ -169,15 +169,15 @@ def _of_columns(path: Path, asked: Asked, say: Say) -> AnyConfig:
     elif kind == "text":
         if not texts:
             raise UsageError(f"{path} has no column of texts: name it with --text COLUMN, or leave out --kind text")
-        config = _with_column(KINDS["text"](data=_source("text", path)), "text_column", texts[0])  # type: ignore[arg-type]
+        config = _with_column(KINDS["text"](data=_source("text", path)), "text_column", texts[0])
         _tell_unread([name for name in inputs if name != texts[0]], texts[0], say)
     else:
-        config = KINDS["table"](data=_source("table", path))  # type: ignore[arg-type]
+        config = KINDS["table"](data=_source("table", path))
     return _with_labels(config, replace(asked, task=_task(kind, asked, cells[labels[0]], say)))
 
 
 def _source(kind: str, path: Path) -> Any:
-    data = type(KINDS[kind]().data)
+    data: Any = type(KINDS[kind]().data)
     return data(**{data.source: str(path)})
 
 
@@ -251,7 +251,7 @@ def _are_pictures(cells: Sequence[Any], folder: Path) -> bool:
     known = [cell for cell in cells[:_LOOKED_AT] if cell is not None]
     if not known or not all(isinstance(cell, str) and Path(cell).suffix.lower() in PICTURES for cell in known):
         return False
-    return (folder / known[0]).is_file()
+    return (folder / str(known[0])).is_file()
 
 
 def _without_ignored(config: AnyConfig, ignored: Sequence[str]) -> AnyConfig:

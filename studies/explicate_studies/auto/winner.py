@@ -111,7 +111,7 @@ def _published_before(shared: Shared, finished: Finished) -> Published | None:
 def board(shared: Shared, finished: Sequence[Finished]) -> list[Group]:
     """The finished candidates on the held-out rows, which is written as a page, JSON and CSV."""
     runs = [read_run(Path(one.run)) for one in finished]
-    answer = runs[0].outcomes.objective.answer
+    answer = runs[0].objective.answer
     metric = shared.metric if shared.metric in measures_of(answer) else DEFAULT_MEASURES[answer]
     groups = ranked(runs, metric)
     page, document, table = (shared.folder / name for name in BOARD_NAMES)

@@ -15,10 +15,10 @@ from explicate.cli.main import main
 from explicate.errors import UsageError
 from explicate_training.config.config_file import format_config
 from explicate_training.image.config import ImageConfig
+from explicate_training.label_review.doubts import Doubted, look_for_wrong_labels, review_rows
 from explicate_training.label_review.network import NetworkLabels
 from explicate_training.label_review.out_of_fold import folds_of, kept_together
 from explicate_training.label_review.review_file import ReviewRow, key_of, read_review, write_review
-from explicate_training.label_review.doubts import Doubted, look_for_wrong_labels, review_rows
 from explicate_training.table.config import TableConfig
 from explicate_training.text.config import Config
 from explicate_training.text.tfidf import LinearLabels

@@ -64,5 +64,5 @@ def divide_outputs(network: nn.Module, outputs: int, by: float) -> bool:
     if not layers:
         return False
     for weight in layers[-1].parameters(recurse=False):
-        weight /= by
+        weight.div_(by)
     return True

@@ -339,6 +339,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             self.say(f"fitted {self.baseline} to compare with in {duration(time.monotonic() - begin_s)}")
         task, labels, test, counted = self.task, self.labels, evaluations["test"], self.config.data.counted
         own, theirs = self.adjustment.of_baseline(outputs)
+        self.simple = BaselineAnswers(self.baseline, theirs["test"].outputs.astype(np.float64), own.rule)
         model, simple = judged("", task, test, labels), judged(self.baseline, own, theirs["test"], labels)
         trivial = always_alike(task.deciding(None, labels), self.targets["train"], test, labels, counted=counted)
         metrics = {

@@ -16,7 +16,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 _TOLD = ("vocab_size", "max_position_embeddings", "type_vocab_size", "pad_token_id", "hidden_size")
 
 
-class MeanPooledConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers' is untyped
+class MeanPooledConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]  # transformers is untyped
     """Its encoder's config, of which it tells what readers of a text model look at."""
 
     model_type = "explicate-mean-pooled"
@@ -34,7 +34,7 @@ class MeanPooledConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers'
         return AutoConfig.for_model(values.pop("model_type"), **values)
 
 
-class MeanPooledClassifier(PreTrainedModel):
+class MeanPooledClassifier(PreTrainedModel):  # type: ignore[no-untyped-call]
     """logits = W · m / ‖m‖ + b, of the mean m of the last states of the tokens that have attention."""
 
     config_class = MeanPooledConfig
@@ -47,9 +47,9 @@ class MeanPooledClassifier(PreTrainedModel):
         super().__init__(config)
         settings = config.encoder_config()
         attention = getattr(config, "_attn_implementation", None) or "eager"
-        self.encoder = AutoModel.from_config(settings, attn_implementation=attention)
+        self.encoder = AutoModel.from_config(settings, attn_implementation=attention)  # type: ignore[no-untyped-call]
         self.head = nn.Linear(int(settings.hidden_size), int(config.num_labels or 1))
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def embeddings(self, **inputs: Tensor | None) -> Tensor:
         """What it reads of each row, float [rows, hidden], of length 1."""
