@@ -48,7 +48,8 @@ def tune_network(shared: Shared, candidate: Network, first: Finished) -> Finishe
             tried = next(running, None)
             if tried is None:
                 break
-            shared.say(f"  trial {tried.number}: {goals.metric} {tried.metric.told('.4f')}, {point_words(dict(tried.point))}")
+            point = point_words(dict(tried.point))
+            shared.say(f"  trial {tried.number}: {goals.metric} {tried.metric.told('.4f')}, {point}")
             shared.budget.keep()
     except ExplicateError as error:
         shared.say(f"tuning stopped: {error}")

@@ -153,7 +153,9 @@ class Adjustment:
         found = self.reliability = self._reliability(validation, test)
         if self.temperature is not None and found is not None:
             metrics["calibration"] = found.as_json()
-        for one in (*self.points, *filter(None, [self.cost, found])):
+        told_here: list[ChosenPoint | MeanCost | Reliability] = [*self.points]
+        told_here += [one for one in (self.cost, found) if one is not None]
+        for one in told_here:
             run.say(one.line())
         if found is not None and not found.applied:
             run.say("  ([calibration] temperature = true makes it a part of the graph)")

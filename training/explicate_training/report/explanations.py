@@ -319,8 +319,8 @@ def _confusions(
         size = {name: max(abs(right.get(name, 0.0)), abs(wrong.get(name, 0.0))) for name in {**right, **wrong}}
         strongest = sorted(size, key=lambda name: (-size[name], name))[:_CONFUSED_PARTS]
         parts = [(name, right.get(name, 0.0), wrong.get(name, 0.0)) for name in strongest]
-        there, explained = ([len(side) for side in both] for both in (sides, rows))
-        found.append(Confusion(labels[true], labels[answered], *there, *explained, parts=parts))
+        (right_rows, wrong_rows), (right_known, wrong_known) = (tuple(map(len, both)) for both in (sides, rows))
+        found.append(Confusion(labels[true], labels[answered], right_rows, wrong_rows, right_known, wrong_known, parts))
     return found
 
 
