@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from explicate.async_client import AsyncClient
     from explicate.bulk.many import Outcome
     from explicate.client import Client
+    from explicate.described.usage import ImageUsage, TextUsage
     from explicate.errors import (
         Aborted,
         Cancelled,
@@ -76,7 +77,6 @@ if TYPE_CHECKING:
         Faithfulness,
         Feature,
         ImageSegment,
-        ImageUsage,
         ModelVersion,
         PackedResult,
         Prediction,
@@ -85,7 +85,6 @@ if TYPE_CHECKING:
         ResolvedOptions,
         SegmentMap,
         Span,
-        TextUsage,
         Timing,
     )
     from explicate.scoring.batch_score import score

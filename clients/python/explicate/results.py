@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from explicate.described.usage import ImageUsage, TextUsage
 from explicate.inputs import MAY_BE_ALL, ONLY_SOME_KINDS, UNLESS_NONE, CellValue, Image, TableRow
 from explicate.json_documents import JsonAnswer
 from explicate.options import Target
@@ -44,36 +45,6 @@ class ClassScore:
     probability: float
     logit: float
     threshold: float | None = field(default=None, metadata=ONLY_SOME_KINDS)
-
-
-@dataclass(frozen=True)
-class TextUsage:
-    """How much of a text, or of a pair of texts, the model saw.
-
-    characters_used, pair_characters_used: code points from the start of the text, and of the second one of a pair.
-    """
-
-    tokens: int
-    tokens_used: int
-    truncated: bool
-    characters_used: int
-    pair_characters_used: int | None = field(default=None, metadata=ONLY_SOME_KINDS)
-
-
-@dataclass(frozen=True)
-class ImageUsage:
-    """What the model saw of an image: a box in pixels of the image once upright, which is `width` x `height`.
-
-    frames: pictures in the file; the model saw the first one only.
-    """
-
-    width: int
-    height: int
-    left: float
-    top: float
-    right: float
-    bottom: float
-    frames: int
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from explicate.scoring.conditions.row_rules import quoted_name, quoted_text, row
 from explicate_bundle.images import picture_figures
 from explicate_training.config.sections import OutputConfig
 from explicate_training.diagnosis.found_slices import _leaves, find_slices
-from explicate_training.diagnosis.questions import features_of
+from explicate_training.diagnosis.row_questions import features_of
 from explicate_training.report.explanations import Game, explain_rows
 from explicate_training.table.config import TableConfig
 from explicate_training.tasks.classification import Classification

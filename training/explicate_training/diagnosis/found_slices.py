@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from explicate.scoring.conditions.row_rules import rows_of
 from explicate_bundle.outcomes.resampling import draws, interval
-from explicate_training.diagnosis.questions import Feature, Fields, features_of
+from explicate_training.diagnosis.row_questions import Feature, Fields, features_of
 
 _DEPTH, _MOST_SLICES = 3, 5
 _FEWEST_ROWS, _LEAST_SHARE = 20, 0.03

@@ -264,37 +264,30 @@ class Run(ABC, Generic[AnyOf, Part]):
 
     def finish(self, folder: Path, outcome: Outcome, say: Say) -> None:
         """Evaluates and writes everything into the run's finished folder, which exists."""
-        begin_s = time.monotonic()
-        evaluations = {"validation": self.adjustment.decided()}
-        evaluations["test"] = self.evaluate("test", self.predict("test"))
+        begin_s, counted = time.monotonic(), self.config.data.counted
+        validation, test = self.adjustment.decided(), self.evaluate("test", self.predict("test"))
+        evaluations = {"validation": validation, "test": test}
         forgotten = self._forgetting.after()
         if self.tells_evaluation:
             say(f"evaluated in {duration(time.monotonic() - begin_s)}, fp32")
-        metrics, found = self._compared(evaluations)
-        for line in self.task.lines(metrics, counted=self.config.data.counted):
+        metrics, self.verdict = self._compared(evaluations)
+        for line in (*self.task.lines(metrics, counted=counted), *map(forgetting_line, forgotten.values())):
             say(line)
-        for one in forgotten.values():
-            say(forgetting_line(one))
-        self.adjustment.measure(evaluations["validation"], evaluations["test"], metrics)
+        self.adjustment.measure(validation, test, metrics)
         metrics |= {"forgetting": forgotten} if forgotten else {}
-        metrics |= (besides := self.figures(evaluations["test"]))
+        metrics |= (besides := self.figures(test))
         easier = self._easier(outcome)
-        figures = {"figures": self.term_figures} if self.term_figures else {}
-        metrics |= {"interpretability": {**easier.as_json(), **figures}} if easier else {}
+        if easier:
+            figures = {"figures": self.term_figures} if self.term_figures else {}
+            metrics["interpretability"] = {**easier.as_json(), **figures}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
-        test, counted = evaluations["test"], self.config.data.counted
         explanations, slices = explanations_of(self, test), self._slices(test)
         metrics |= {SLICES_KEY: slices.document(), **explanations.recorded}
         self.write_model(folder)
-        self.verdict, rows = found, list(self.held_out(folder))
-        write_held_out(folder, rows, self.held_out_outputs(evaluations["test"].outputs))
+        write_held_out(folder, list(self.held_out(folder)), self.held_out_outputs(test.outputs))
         write_baseline(folder / HELD_OUT_NAME, self.simple)
-        description, config_toml = self._description(outcome, easier), format_config(self.config)
-        (folder / "config.toml").write_text(config_toml, encoding="utf-8")
-        diagnosis = diagnose(self, evaluations, explanations)
-        for name, content in (("metrics", metrics), ("data", self.report), ("diagnosis", diagnosis.as_json())):
-            write_json(folder / f"{name}.json", content)
-        write_run(folder, description)
+        description, diagnosis = self._description(outcome, easier), diagnose(self, evaluations, explanations)
+        self._write(folder, description, metrics=metrics, data=self.report, diagnosis=diagnosis.as_json())
         write_report(
             folder / "report.html",
             self.template,
@@ -305,7 +298,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             run=description,
             counted=counted,
             data=self.report,
-            config_toml=config_toml,
+            config_toml=format_config(self.config),
             title=Path(self.config.data.origin).stem,
             explanations=explanations,
             diagnosis=diagnosis,
@@ -319,6 +312,12 @@ class Run(ABC, Generic[AnyOf, Part]):
             baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),
         )
+
+    def _write(self, folder: Path, description: TrainingRun, **documents: Mapping[str, Any]) -> None:
+        (folder / "config.toml").write_text(format_config(self.config), encoding="utf-8")
+        for name, content in documents.items():
+            write_json(folder / f"{name}.json", content)
+        write_run(folder, description)
 
     def _easier(self, outcome: Outcome) -> Trained | None:
         """What `[interpretability]` did; None where it is off."""

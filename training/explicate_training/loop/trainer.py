@@ -212,17 +212,8 @@ def fit(
     Raises:
         ExplicateError: the weights became infinite or not a number.
     """
-    task, config, labels, scale = fitting.task, fitting.config, fitting.labels, fitting.scale
-
-    def metrics(prediction: EvalPrediction) -> dict[str, float]:
-        outputs, wanted = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
-        return task.validate(task.in_unit(outputs, scale), task.in_unit(wanted, scale), labels)
-
-    patience, step_loss = config.early_stopping_patience, fitting.step_loss
-    imbalanced = task.imbalanced(fitting.targets, len(labels))
-    rule = checkpoint_rule(task, config, imbalanced=imbalanced, masked=step_loss is not None and step_loss.hides)
-    rule = replace(rule, last=fitting.last_is_best)
-    loss = loss or task.loss(fitting.targets, len(task.outputs(labels)), config)
+    task, config, step_loss, rule = fitting.task, fitting.config, fitting.step_loss, _rule(fitting)
+    loss = loss or task.loss(fitting.targets, len(task.outputs(fitting.labels)), config)
     trainer = _Trainer(
         model=model,
         args=_arguments(fitting, rule, rows=len(order), evaluation_rows=evaluation_rows),
@@ -230,11 +221,11 @@ def fit(
         train_dataset=train,
         eval_dataset=validation,
         compute_loss_func=loss,
-        compute_metrics=metrics,
+        compute_metrics=partial(_metrics, fitting),
         callbacks=[
             fitting.callback,
             *callbacks,
-            *([Patience(patience)] if patience else []),
+            *([Patience(config.early_stopping_patience)] if config.early_stopping_patience else []),
             *unfreezing(model, config, math.ceil(len(order) / config.batch_size)),
         ],
     )
@@ -242,6 +233,19 @@ def fit(
     trainer.task_loss, trainer.step_loss = loss, step_loss
     with _beside(model, step_loss):
         return _run(trainer, resume=fitting.resume)
+
+
+def _rule(fitting: Fitting) -> CheckpointRule:
+    imbalanced = fitting.task.imbalanced(fitting.targets, len(fitting.labels))
+    masked = fitting.step_loss is not None and fitting.step_loss.hides
+    rule = checkpoint_rule(fitting.task, fitting.config, imbalanced=imbalanced, masked=masked)
+    return replace(rule, last=fitting.last_is_best)
+
+
+def _metrics(fitting: Fitting, prediction: EvalPrediction) -> dict[str, float]:
+    task, scale = fitting.task, fitting.scale
+    outputs, wanted = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+    return task.validate(task.in_unit(outputs, scale), task.in_unit(wanted, scale), fitting.labels)
 
 
 @contextmanager

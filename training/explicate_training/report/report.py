@@ -25,6 +25,7 @@ from explicate_training.report.explanations import Explanations
 from explicate_training.tasks.task import Drawing, Evaluation, Task
 
 _MOST_SHOWN = 15  # parts in the drawing of what counts
+_STYLES: dict[str, Any] = {"page_style": PAGE_STYLE, "view_style": html.STYLE, "shade": translucent}
 
 
 def data_report(
@@ -139,37 +140,50 @@ def write_report(
         adjustment: what was done to the answers once the weights were chosen.
         shown: what else the template shows.
     """
-    environment = jinja2.Environment(
+    history, best_step = metrics["history"], metrics["best_step"]
+    page = (
+        _environment()
+        .get_template(template)
+        .render(
+            loss_curves=data_uri(figures.loss_curves(history, best_step)),
+            metric_curves=data_uri(figures.metric_curves(history, best_step, curves)),
+            drawings=[(data_uri(drawing.svg), drawing.about) for drawing in drawings],
+            explanations=explanations,
+            importance=_importance(explanations),
+            masked_curve=_masked_curve(easier),
+            easier=easier,
+            **_adjusted(adjustment),
+            run=run,
+            lay=lay_page(facts_of_run(run, metrics)),
+            **{split: metrics[split] for split in ("validation", "test")},
+            **_STYLES,
+            **shown,
+        )
+    )
+    # A lone surrogate cannot be in a cleaned text; dropped examples may be anything.
+    path.write_text(page, encoding="utf-8", errors="replace")
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("explicate_training"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    history, best_step = metrics["history"], metrics["best_step"]
-    page = environment.get_template(template).render(
-        loss_curves=data_uri(figures.loss_curves(history, best_step)),
-        metric_curves=data_uri(figures.metric_curves(history, best_step, curves)),
-        drawings=[(data_uri(drawing.svg), drawing.about) for drawing in drawings],
-        explanations=explanations,
-        importance=_importance(explanations),
-        masked_curve=_masked_curve(easier),
-        easier=easier,
-        chosen=[(one, data_uri(one.drawing)) for one in adjustment.points],
-        cost=adjustment.cost,
-        reliability=adjustment.reliability,
-        reliability_drawing=data_uri(adjustment.reliability.drawing) if adjustment.reliability else "",
-        reliability_titles=TITLES,
-        run=run,
-        lay=lay_page(facts_of_run(run, metrics)),
-        page_style=PAGE_STYLE,
-        view_style=html.STYLE,
-        **{split: metrics[split] for split in ("validation", "test")},
-        shade=translucent,
-        **shown,
-    )
-    # A lone surrogate cannot be in a cleaned text; dropped examples may be anything.
-    path.write_text(page, encoding="utf-8", errors="replace")
+
+
+def _adjusted(adjustment: Adjustment) -> dict[str, Any]:
+    """What the template shows of thresholds, costs and the temperature."""
+    reliability = adjustment.reliability
+    return {
+        "chosen": [(one, data_uri(one.drawing)) for one in adjustment.points],
+        "cost": adjustment.cost,
+        "reliability": reliability,
+        "reliability_drawing": data_uri(reliability.drawing) if reliability else "",
+        "reliability_titles": TITLES,
+    }
 
 
 def _importance(explanations: Explanations) -> str:

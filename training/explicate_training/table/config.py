@@ -18,7 +18,7 @@ from explicate_training.config.sections import (
 from explicate_training.data.demos import DEMO_TABLES
 from explicate_training.fairness.group_options import FairnessOptions
 from explicate_training.interpretability.terms import Interpretability, absent, check_terms
-from explicate_training.table.resampling.options import ResamplingConfig
+from explicate_training.table.resampling.resampling_options import ResamplingConfig
 
 DECLARABLE_TYPES = ("number", "date", "category", "boolean", "ordinal", "ignore")
 WRITTEN_TYPES = ("number", "date")

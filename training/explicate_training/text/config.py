@@ -12,7 +12,7 @@ from explicate_training.data.demos import DEMO_TEXTS
 from explicate_training.fairness.group_options import FairnessOptions
 from explicate_training.interpretability.terms import Interpretability, absent, active_terms, check_terms
 from explicate_training.tasks.registry import task_named
-from explicate_training.text.augmentation.options import TextAugmentation
+from explicate_training.text.augmentation.edit_options import TextAugmentation
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Config:
 
 def _check_few_shot(config: Config) -> None:
     """Raises UsageError when the recipe would not read an option that is set."""
-    if config.data.task != "classification":
+    if not task_named(config.data.task).one_of_classes:
         raise UsageError(
             f"few_shot.enabled is for classification, but data.task is {config.data.task}: pairs of texts need one "
             "class each; leave [few_shot] out"

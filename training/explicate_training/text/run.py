@@ -33,12 +33,12 @@ from explicate_training.report.report import data_lines, data_report, worst_rows
 from explicate_training.report.slices import thirds
 from explicate_training.tasks.registry import task_named
 from explicate_training.tasks.task import Evaluation, Task
+from explicate_training.text.augmentation.edit_options import EDITS
 from explicate_training.text.augmentation.edits import with_copies
-from explicate_training.text.augmentation.options import EDITS
 from explicate_training.text.cleaning import NEAR, REASONS, clean_texts
 from explicate_training.text.config import Config
 from explicate_training.text.data import TextSet, read_rows
-from explicate_training.text.few_shot.pairs import few_labels_line, fit_few_shot
+from explicate_training.text.few_shot.contrastive_pairs import few_labels_line, fit_few_shot
 from explicate_training.text.forgetting import earlier_texts, probe_of_texts
 from explicate_training.text.game import text_game
 from explicate_training.text.masking import OWNERS, TextPlayers, text_players, token_owners

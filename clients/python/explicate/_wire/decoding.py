@@ -13,7 +13,7 @@ from typing import Literal
 from explicate import model_info, results
 from explicate._wire import option_fields
 from explicate._wire.option_fields import copied, name_of
-from explicate.described import decisions, standards
+from explicate.described import decisions, standards, usage
 from explicate.inputs import CellValue, Image, Input
 from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb
@@ -299,10 +299,10 @@ def _prediction(prediction: inference_pb.Prediction) -> results.Prediction:
         label=outcome.predicted_label,
         scores=_scores(several.scores if prediction.HasField("multi_label") else outcome.scores),
         labels=tuple(several.predicted_labels) if prediction.HasField("multi_label") else None,
-        text_usage=copied(results.TextUsage, prediction.text_usage) if prediction.HasField("text_usage") else None,
+        text_usage=copied(usage.TextUsage, prediction.text_usage) if prediction.HasField("text_usage") else None,
         value=prediction.regression.value if prediction.HasField("regression") else None,
         unknown_category_columns=tuple(prediction.unknown_category_columns),
-        image_usage=copied(results.ImageUsage, prediction.image_usage) if prediction.HasField("image_usage") else None,
+        image_usage=copied(usage.ImageUsage, prediction.image_usage) if prediction.HasField("image_usage") else None,
     )
 
 

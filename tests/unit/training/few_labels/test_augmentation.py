@@ -9,8 +9,8 @@ import pytest
 
 from explicate.errors import UsageError
 from explicate_training.interpretability.texts.marks import Mark, Marks
+from explicate_training.text.augmentation.edit_options import TextAugmentation
 from explicate_training.text.augmentation.edits import edited, read_synonyms
-from explicate_training.text.augmentation.options import TextAugmentation
 from explicate_training.text.config import FewShotConfig
 from explicate_training.train import prepare_data
 from support.few_labels import few_labels_config

@@ -18,7 +18,7 @@ from explicate_export.export import ExportOptions, export_run
 from explicate_training.config.config_file import format_config, parse_config
 from explicate_training.interpretability.terms import InterpretabilityConfig
 from explicate_training.text.config import FewShotConfig
-from explicate_training.text.few_shot.pairs import PairOrder, fit_head, pair_loss
+from explicate_training.text.few_shot.contrastive_pairs import PairOrder, fit_head, pair_loss
 from explicate_training.train import prepare_data, train
 from support.few_labels import few_labels_config
 from support.training_runs import Interruption, to_folder, weights

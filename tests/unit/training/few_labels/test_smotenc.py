@@ -11,7 +11,7 @@ from explicate.errors import UsageError
 from explicate_bundle.columns import TableRows
 from explicate_training.table.config import TableConfig, TableTrainingConfig
 from explicate_training.table.fitting import TableExamples
-from explicate_training.table.resampling.options import ResamplingConfig
+from explicate_training.table.resampling.resampling_options import ResamplingConfig
 from explicate_training.table.resampling.smotenc import check_resampling, resampled_rows, true_shares
 from explicate_training.tasks.registry import task_named
 

@@ -19,7 +19,7 @@ from explicate.errors import UsageError
 from explicate_bundle.columns import TableRows
 from explicate_training.table.config import TableConfig
 from explicate_training.table.fitting import TableExamples
-from explicate_training.table.resampling.options import ResamplingConfig
+from explicate_training.table.resampling.resampling_options import ResamplingConfig
 from explicate_training.tasks.task import Task
 
 _FEWEST = 2

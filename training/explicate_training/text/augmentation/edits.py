@@ -15,7 +15,7 @@ from explicate.errors import UsageError
 from explicate_bundle.players.words import words
 from explicate_training.data.labels import objects
 from explicate_training.interpretability.texts.marks import Mark, Marks
-from explicate_training.text.augmentation.options import EDITS, TextAugmentation
+from explicate_training.text.augmentation.edit_options import EDITS, TextAugmentation
 from explicate_training.text.data import TextSet
 
 _SHORTEST_TYPO = 4  # letters of a word that is still read with a typo in it

@@ -147,14 +147,13 @@ def pretrain(
         _take(model, load_file(folder / _WEIGHTS))
         found: dict[str, Any] = json.loads((folder / _FIGURES).read_text(encoding="utf-8"))
         return found
-    options, tokenizer = config.pretraining, model.tokenizer
+    options, tokenizer, begin_s = config.pretraining, model.tokenizer, time.monotonic()
     if tokenizer.mask_token_id is None:
         raise UsageError(f"pretraining.epochs: {config.model.base} has no mask token: choose an encoder such as BERT")
     network, new_head = load_masked_model(config)
     masking = Masking(tokenizer, fraction=options.masked_fraction, vocabulary=len(tokenizer), seed=config.training.seed)
     measured = [row["input_ids"] for row in model.encode(held_out)]
     learnt = [row["input_ids"] for row in model.encode(texts)]
-    begin_s = time.monotonic()
     before = held_out_loss(network, measured, masking)
     resume = fitting.resume and any(folder.glob("checkpoint-*/trainer_state.json"))
     steps = _learn(network, learnt, masking, options, fitting, folder=folder, resume=resume)
@@ -171,11 +170,16 @@ def pretrain(
         "perplexity": {"before": math.exp(before), "after": math.exp(after)},
         "seconds": round(time.monotonic() - begin_s, 1),
     }
+    _keep(folder, state, figures)
+    return figures
+
+
+def _keep(folder: Path, state: dict[str, Tensor], figures: Mapping[str, Any]) -> None:
+    """The figures come last: where they are, all of it is."""
     save_file(state, folder / _WEIGHTS)
     unfinished = folder / f".{_FIGURES}"
     unfinished.write_text(json.dumps(figures), encoding="utf-8")
     unfinished.rename(folder / _FIGURES)
-    return figures
 
 
 def _learn(

@@ -21,7 +21,8 @@ from explicate.views.kinds.explained import Explained
 if TYPE_CHECKING:
     import shap
 
-    from explicate.results import ExplainResult, Feature, ImageUsage, Prediction, SegmentMap
+    from explicate.described.usage import ImageUsage
+    from explicate.results import ExplainResult, Feature, Prediction, SegmentMap
 
 _SHORTEST, _LONGEST = 384, 768  # pixels of the longer edge
 _LISTED = 15  # segments with their places below the drawing

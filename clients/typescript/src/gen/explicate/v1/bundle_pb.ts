@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file explicate/v1/bundle.proto.
  */
 export const file_explicate_v1_bundle: GenFile = /*@__PURE__*/
-  fileDesc("ChlleHBsaWNhdGUvdjEvYnVuZGxlLnByb3RvEgxleHBsaWNhdGUudjEijQkKBkJ1bmRsZRIWCg5mb3JtYXRfdmVyc2lvbhgBIAEoBRINCgVtb2RlbBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgFEikKBGtpbmQYBCABKA4yFy5leHBsaWNhdGUudjEuTW9kZWxLaW5kQgIYARIUCgxjbGFzc19sYWJlbHMYBSADKAkSJgoEdGV4dBgGIAEoCzIYLmV4cGxpY2F0ZS52MS5UZXh0U2NoZW1hEhEKCXByZWNpc2lvbhgHIAEoCRInCgVmaWxlcxgIIAMoCzIYLmV4cGxpY2F0ZS52MS5CdW5kbGVGaWxlEhgKEGdvbGRlbl90b2xlcmFuY2UYCSABKAESLAoKcHJvdmVuYW5jZRgKIAEoCzIYLmV4cGxpY2F0ZS52MS5Qcm92ZW5hbmNlEjIKB21ldHJpY3MYCyADKAsyIS5leHBsaWNhdGUudjEuQnVuZGxlLk1ldHJpY3NFbnRyeRIvCgtjcmVhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPQoTZ29sZGVuX2F0dHJpYnV0aW9ucxgNIAEoCzIgLmV4cGxpY2F0ZS52MS5Hb2xkZW5BdHRyaWJ1dGlvbnMSJQoYZ29sZGVuX3JlZHVjZWRfdG9sZXJhbmNlGA4gASgBSACIAQESLAoHdGFidWxhchgPIAEoCzIbLmV4cGxpY2F0ZS52MS5UYWJ1bGFyU2NoZW1hEhgKC3RhcmdldF9uYW1lGBAgASgJSAGIAQESKAoFaW1hZ2UYESABKAsyGS5leHBsaWNhdGUudjEuSW1hZ2VTY2hlbWESKwoKaW5wdXRfa2luZBgSIAEoDjIXLmV4cGxpY2F0ZS52MS5JbnB1dEtpbmQSKgoJb2JqZWN0aXZlGBMgASgOMhcuZXhwbGljYXRlLnYxLk9iamVjdGl2ZRImCgd2ZXJkaWN0GBQgASgLMhUuZXhwbGljYXRlLnYxLlZlcmRpY3QSQwoQbWV0cmljX2ludGVydmFscxgVIAMoCzIpLmV4cGxpY2F0ZS52MS5CdW5kbGUuTWV0cmljSW50ZXJ2YWxzRW50cnkSFQoNbG9naXRfb2Zmc2V0cxgWIAMoARIsCgh2YXJpYW50cxgXIAMoCzIaLmV4cGxpY2F0ZS52MS5Nb2RlbFZhcmlhbnQSOAoQaW50ZXJwcmV0YWJpbGl0eRgYIAEoCzIeLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5Ei8KCHN0YW5kYXJkGDIgASgLMh0uZXhwbGljYXRlLnYxLlN0YW5kYXJkVmVyZGljdBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ARpOChRNZXRyaWNJbnRlcnZhbHNFbnRyeRILCgNrZXkYASABKAkSJQoFdmFsdWUYAiABKAsyFi5leHBsaWNhdGUudjEuSW50ZXJ2YWw6AjgBQhsKGV9nb2xkZW5fcmVkdWNlZF90b2xlcmFuY2VCDgoMX3RhcmdldF9uYW1lIpEBCg9TdGFuZGFyZFZlcmRpY3QSDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg4KBnNoYTI1NhgDIAEoCRIPCgd2ZXJkaWN0GAQgASgJEgwKBHJvd3MYBSABKAMSEwoLcm93c19zaGEyNTYYBiABKAkSCwoDbWV0GAcgASgFEg4KBmp1ZGdlZBgIIAEoBSK6AQoMTW9kZWxWYXJpYW50EhEKCXByZWNpc2lvbhgBIAEoCRIMCgRmaWxlGAIgASgJEhgKEG91dHB1dF90b2xlcmFuY2UYAyABKAESGQoRb3V0cHV0X2RpZmZlcmVuY2UYBCABKAESHQoVYXR0cmlidXRpb25fdG9sZXJhbmNlGAUgASgBEh4KFmF0dHJpYnV0aW9uX2RpZmZlcmVuY2UYBiABKAESFQoNb3JkZXJlZF9wYWlycxgHIAEoBSK8AQoQSW50ZXJwcmV0YWJpbGl0eRI1CgdtZXRyaWNzGAEgAygLMiQuZXhwbGljYXRlLnYxLkludGVycHJldGFiaWxpdHlNZXRyaWMSDgoGaW5wdXRzGAIgASgFEhMKC3Jvd3Nfc2hhMjU2GAMgASgJEgwKBHNlZWQYBCABKA0SEgoKY29uZmlkZW5jZRgFIAEoARIZChFldmFsdWF0b3JfdmVyc2lvbhgGIAEoCRIPCgdydW50aW1lGAcgASgJIo0BChZJbnRlcnByZXRhYmlsaXR5TWV0cmljEgoKAmlkGAEgASgJEg0KBXRpdGxlGAIgASgJEhAKCHNlbnRlbmNlGAMgASgJEjUKB2ZpZ3VyZXMYBCADKAsyJC5leHBsaWNhdGUudjEuSW50ZXJwcmV0YWJpbGl0eUZpZ3VyZRIPCgdtaXNzaW5nGAUgASgJIm8KFkludGVycHJldGFiaWxpdHlGaWd1cmUSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoARIoCghpbnRlcnZhbBgDIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbBIOCgZpbnB1dHMYBCABKAUiKAoISW50ZXJ2YWwSDQoFbG93ZXIYASABKAESDQoFdXBwZXIYAiABKAEi5QEKB1ZlcmRpY3QSDgoGbWV0cmljGAEgASgJEg0KBXRpdGxlGAIgASgJEhkKEXNtYWxsZXJfaXNfYmV0dGVyGAMgASgIEg0KBXZhbHVlGAQgASgBEigKCGludGVydmFsGAUgASgLMhYuZXhwbGljYXRlLnYxLkludGVydmFsEiMKBnJpdmFscxgGIAMoCzITLmV4cGxpY2F0ZS52MS5SaXZhbBIOCgZsZWFybnQYByABKAgSDAoEcm93cxgIIAEoAxISCgpjb25maWRlbmNlGAkgASgBEhAKCHNlbnRlbmNlGAogASgJIpcBCgVSaXZhbBIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgBEigKCGludGVydmFsGAMgASgLMhYuZXhwbGljYXRlLnYxLkludGVydmFsEhIKCmRpZmZlcmVuY2UYBCABKAESMwoTZGlmZmVyZW5jZV9pbnRlcnZhbBgFIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbCLYAQoLSW1hZ2VTY2hlbWESDQoFd2lkdGgYASABKAUSDgoGaGVpZ2h0GAIgASgFEhoKDXNob3J0ZXN0X2VkZ2UYAyABKAVIAIgBARIsCgpyZXNhbXBsaW5nGAQgASgOMhguZXhwbGljYXRlLnYxLlJlc2FtcGxpbmcSFwoKcGF0Y2hfc2l6ZRgFIAEoBUgBiAEBEhMKC3JvdW5kc19kb3duGAYgASgIEhEKCXN0cmV0Y2hlZBgHIAEoCEIQCg5fc2hvcnRlc3RfZWRnZUINCgtfcGF0Y2hfc2l6ZSLEAgoNVGFidWxhclNjaGVtYRIrCgdjb2x1bW5zGAEgAygLMhouZXhwbGljYXRlLnYxLkNvbHVtblNjaGVtYRIXCg9iYWNrZ3JvdW5kX3Jvd3MYAiABKAUSFwoPbGltZV9zdGF0aXN0aWNzGAMgASgIEhUKDW1pc3Npbmdfd29yZHMYBCADKAkSLQoIbGVmdF9vdXQYBSADKAsyGy5leHBsaWNhdGUudjEuTGVmdE91dENvbHVtbhIVCg1jb250cmlidXRpb25zGAYgASgIEicKBGZvcm0YByABKA4yGS5leHBsaWNhdGUudjEuVGFidWxhckZvcm0SJwoFcGFpcnMYCCADKAsyGC5leHBsaWNhdGUudjEuQ29sdW1uUGFpchIlCgV0cmVlcxgRIAEoCzIWLmV4cGxpY2F0ZS52MS5UcmVlU3VtcyJyCghUcmVlU3VtcxIPCgdtaXNzaW5nGAEgASgJEhUKDXByb2JhYmlsaXRpZXMYAiABKAgSDQoFdHJlZXMYAyABKAUSDgoGbGVhdmVzGAQgASgFEhAKCGZlYXR1cmVzGAUgASgFEg0KBWRlcHRoGAYgASgFIisKCkNvbHVtblBhaXISDQoFZmlyc3QYASABKAkSDgoGc2Vjb25kGAIgASgJIjwKCE1vbm90b25lEhIKCmRlY3JlYXNpbmcYASABKAgSEgoFbGFiZWwYAiABKAlIAIgBAUIICgZfbGFiZWwiQAoNTGVmdE91dENvbHVtbhIMCgRuYW1lGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIRCglmb3JiaWRkZW4YAyABKAgiVwoOTnVtYmVyTm90YXRpb24SDwoHZGVjaW1hbBgBIAEoCRIRCgl0aG91c2FuZHMYAiABKAkSDAoEdW5pdBgDIAEoCRITCgtwYXJlbnRoZXNlcxgEIAEoCCJECgxEYXRlTm90YXRpb24SJgoFb3JkZXIYASABKA4yFy5leHBsaWNhdGUudjEuRGF0ZU9yZGVyEgwKBHRpbWUYAiABKAgiuQIKDENvbHVtblNjaGVtYRIMCgRuYW1lGAEgASgJEiYKBHR5cGUYAiABKA4yGC5leHBsaWNhdGUudjEuQ29sdW1uVHlwZRISCgpjYXRlZ29yaWVzGAMgAygJEhIKBWdyb3VwGAQgASgJSACIAQESFgoObWF5X2JlX21pc3NpbmcYBSABKAgSNQoPbnVtYmVyX25vdGF0aW9uGAYgASgLMhwuZXhwbGljYXRlLnYxLk51bWJlck5vdGF0aW9uEjEKDWRhdGVfbm90YXRpb24YByABKAsyGi5leHBsaWNhdGUudjEuRGF0ZU5vdGF0aW9uEhUKDW1pc3Npbmdfd29yZHMYCCADKAkSKAoIbW9ub3RvbmUYCSABKAsyFi5leHBsaWNhdGUudjEuTW9ub3RvbmVCCAoGX2dyb3VwItMBChJHb2xkZW5BdHRyaWJ1dGlvbnMSDgoGbWV0aG9kGAEgASgJEhYKDm1ldGhvZF92ZXJzaW9uGAIgASgJEgwKBHNlZWQYAyABKA0SHgoWZXZhbHVhdGlvbnNfcGVyX3BsYXllchgEIAEoBRIRCgl0b2xlcmFuY2UYBSABKAESFQoIc2VnbWVudHMYBiABKAVIAIgBARIcCg9wbGF5ZXJzX3ZlcnNpb24YFiABKAVIAYgBAUILCglfc2VnbWVudHNCEgoQX3BsYXllcnNfdmVyc2lvbiLrAQoKVGV4dFNjaGVtYRISCgptYXhfdG9rZW5zGAEgASgFEg4KBmlucHV0cxgCIAMoCRIWCg5maXJzdF9wb3NpdGlvbhgDIAEoBRISCgpwYWRkaW5nX2lkGAQgASgDEhQKB21hc2tfaWQYBSABKANIAIgBARIWCg50b2tlbl9kcm9wcGluZxgGIAEoCBINCgVwYWlycxgHIAEoCBIpCglmb3JiaWRkZW4YCCADKAsyFi5leHBsaWNhdGUudjEuV29yZExpc3QSGQoRcHJldmlld19leHBsYWluZXIYCSABKAhCCgoIX21hc2tfaWQiGQoIV29yZExpc3QSDQoFd29yZHMYASADKAkiPgoKQnVuZGxlRmlsZRIMCgRuYW1lGAEgASgJEg4KBnNoYTI1NhgCIAEoCRISCgpzaXplX2J5dGVzGAMgASgDItkBCgpQcm92ZW5hbmNlEhIKCmJhc2VfbW9kZWwYASABKAkSEwoLZGF0YV9zaGEyNTYYAiABKAkSDAoEc2VlZBgDIAEoDRJBCg10b29sX3ZlcnNpb25zGAQgAygLMiouZXhwbGljYXRlLnYxLlByb3ZlbmFuY2UuVG9vbFZlcnNpb25zRW50cnkSHAoUbWF4X2xvZ2l0X2RpZmZlcmVuY2UYBSABKAEaMwoRVG9vbFZlcnNpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASpqCglJbnB1dEtpbmQSGgoWSU5QVVRfS0lORF9VTlNQRUNJRklFRBAAEhMKD0lOUFVUX0tJTkRfVEVYVBABEhYKEklOUFVUX0tJTkRfVEFCVUxBUhACEhQKEElOUFVUX0tJTkRfSU1BR0UQAyp5CglPYmplY3RpdmUSGQoVT0JKRUNUSVZFX1VOU1BFQ0lGSUVEEAASHAoYT0JKRUNUSVZFX0NMQVNTSUZJQ0FUSU9OEAESGQoVT0JKRUNUSVZFX01VTFRJX0xBQkVMEAISGAoUT0JKRUNUSVZFX1JFR1JFU1NJT04QAyqJAQoKUmVzYW1wbGluZxIaChZSRVNBTVBMSU5HX1VOU1BFQ0lGSUVEEAASFgoSUkVTQU1QTElOR19ORUFSRVNUEAESFwoTUkVTQU1QTElOR19CSUxJTkVBUhACEhYKElJFU0FNUExJTkdfQklDVUJJQxADEhYKElJFU0FNUExJTkdfTEFOQ1pPUxAEKl4KC1RhYnVsYXJGb3JtEhwKGFRBQlVMQVJfRk9STV9VTlNQRUNJRklFRBAAEhkKFVRBQlVMQVJfRk9STV9BRERJVElWRRABEhYKElRBQlVMQVJfRk9STV9QQUlSUxACKngKCURhdGVPcmRlchIaChZEQVRFX09SREVSX1VOU1BFQ0lGSUVEEAASGQoVREFURV9PUkRFUl9ZRUFSX0ZJUlNUEAESGAoUREFURV9PUkRFUl9EQVlfRklSU1QQAhIaChZEQVRFX09SREVSX01PTlRIX0ZJUlNUEAMqowEKCkNvbHVtblR5cGUSGwoXQ09MVU1OX1RZUEVfVU5TUEVDSUZJRUQQABIWChJDT0xVTU5fVFlQRV9OVU1CRVIQARIYChRDT0xVTU5fVFlQRV9DQVRFR09SWRACEhcKE0NPTFVNTl9UWVBFX0JPT0xFQU4QAxIXChNDT0xVTU5fVFlQRV9PUkRJTkFMEAQSFAoQQ09MVU1OX1RZUEVfREFURRAFKuICCglNb2RlbEtpbmQSGgoWTU9ERUxfS0lORF9VTlNQRUNJRklFRBAAEiIKHk1PREVMX0tJTkRfVEVYVF9DTEFTU0lGSUNBVElPThABEiUKIU1PREVMX0tJTkRfVEFCVUxBUl9DTEFTU0lGSUNBVElPThACEiEKHU1PREVMX0tJTkRfVEFCVUxBUl9SRUdSRVNTSU9OEAMSIwofTU9ERUxfS0lORF9JTUFHRV9DTEFTU0lGSUNBVElPThAEEh4KGk1PREVMX0tJTkRfVEVYVF9SRUdSRVNTSU9OEAUSHwobTU9ERUxfS0lORF9URVhUX01VTFRJX0xBQkVMEAYSIgoeTU9ERUxfS0lORF9UQUJVTEFSX01VTFRJX0xBQkVMEAcSIAocTU9ERUxfS0lORF9JTUFHRV9NVUxUSV9MQUJFTBAIEh8KG01PREVMX0tJTkRfSU1BR0VfUkVHUkVTU0lPThAJQjwKEGRldi5leHBsaWNhdGUudjFQAVomZXhwbGljYXRlLmRldi9leHBsaWNhdGUvdjE7ZXhwbGljYXRldjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChlleHBsaWNhdGUvdjEvYnVuZGxlLnByb3RvEgxleHBsaWNhdGUudjEimQoKBkJ1bmRsZRIWCg5mb3JtYXRfdmVyc2lvbhgBIAEoBRINCgVtb2RlbBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgFEikKBGtpbmQYBCABKA4yFy5leHBsaWNhdGUudjEuTW9kZWxLaW5kQgIYARIUCgxjbGFzc19sYWJlbHMYBSADKAkSJgoEdGV4dBgGIAEoCzIYLmV4cGxpY2F0ZS52MS5UZXh0U2NoZW1hEhEKCXByZWNpc2lvbhgHIAEoCRInCgVmaWxlcxgIIAMoCzIYLmV4cGxpY2F0ZS52MS5CdW5kbGVGaWxlEhgKEGdvbGRlbl90b2xlcmFuY2UYCSABKAESLAoKcHJvdmVuYW5jZRgKIAEoCzIYLmV4cGxpY2F0ZS52MS5Qcm92ZW5hbmNlEjIKB21ldHJpY3MYCyADKAsyIS5leHBsaWNhdGUudjEuQnVuZGxlLk1ldHJpY3NFbnRyeRIvCgtjcmVhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPQoTZ29sZGVuX2F0dHJpYnV0aW9ucxgNIAEoCzIgLmV4cGxpY2F0ZS52MS5Hb2xkZW5BdHRyaWJ1dGlvbnMSJQoYZ29sZGVuX3JlZHVjZWRfdG9sZXJhbmNlGA4gASgBSACIAQESLAoHdGFidWxhchgPIAEoCzIbLmV4cGxpY2F0ZS52MS5UYWJ1bGFyU2NoZW1hEhgKC3RhcmdldF9uYW1lGBAgASgJSAGIAQESKAoFaW1hZ2UYESABKAsyGS5leHBsaWNhdGUudjEuSW1hZ2VTY2hlbWESKwoKaW5wdXRfa2luZBgSIAEoDjIXLmV4cGxpY2F0ZS52MS5JbnB1dEtpbmQSKgoJb2JqZWN0aXZlGBMgASgOMhcuZXhwbGljYXRlLnYxLk9iamVjdGl2ZRImCgd2ZXJkaWN0GBQgASgLMhUuZXhwbGljYXRlLnYxLlZlcmRpY3QSQwoQbWV0cmljX2ludGVydmFscxgVIAMoCzIpLmV4cGxpY2F0ZS52MS5CdW5kbGUuTWV0cmljSW50ZXJ2YWxzRW50cnkSFQoNbG9naXRfb2Zmc2V0cxgWIAMoARIsCgh2YXJpYW50cxgXIAMoCzIaLmV4cGxpY2F0ZS52MS5Nb2RlbFZhcmlhbnQSOAoQaW50ZXJwcmV0YWJpbGl0eRgYIAEoCzIeLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5Ei8KCHN0YW5kYXJkGDIgASgLMh0uZXhwbGljYXRlLnYxLlN0YW5kYXJkVmVyZGljdBIsCghkZWNpc2lvbhg7IAEoCzIaLmV4cGxpY2F0ZS52MS5EZWNpc2lvblJ1bGUSGAoLdGVtcGVyYXR1cmUYPCABKAFIAogBARIdChB0ZXN0X3Jvd3Nfc2hhMjU2GD8gASgJSAOIAQEaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaTgoUTWV0cmljSW50ZXJ2YWxzRW50cnkSCwoDa2V5GAEgASgJEiUKBXZhbHVlGAIgASgLMhYuZXhwbGljYXRlLnYxLkludGVydmFsOgI4AUIbChlfZ29sZGVuX3JlZHVjZWRfdG9sZXJhbmNlQg4KDF90YXJnZXRfbmFtZUIOCgxfdGVtcGVyYXR1cmVCEwoRX3Rlc3Rfcm93c19zaGEyNTYiYAoMRGVjaXNpb25SdWxlEjMKCnRocmVzaG9sZHMYASADKAsyHy5leHBsaWNhdGUudjEuRGVjaXNpb25UaHJlc2hvbGQSDQoFY29zdHMYAiADKAESDAoEcm93cxgDIAEoAyJmChFEZWNpc2lvblRocmVzaG9sZBINCgVsYWJlbBgBIAEoCRIRCgl0aHJlc2hvbGQYAiABKAESDAoEZ29hbBgDIAEoCRIOCgZyZWNhbGwYBCABKAESEQoJcHJlY2lzaW9uGAUgASgBIsABCg9TdGFuZGFyZFZlcmRpY3QSDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg4KBnNoYTI1NhgDIAEoCRIPCgd2ZXJkaWN0GAQgASgJEgwKBHJvd3MYBSABKAMSEwoLcm93c19zaGEyNTYYBiABKAkSCwoDbWV0GAcgASgFEg4KBmp1ZGdlZBgIIAEoBRItCgd3YWl2ZXJzGAkgAygLMhwuZXhwbGljYXRlLnYxLlN0YW5kYXJkV2FpdmVyIk4KDlN0YW5kYXJkV2FpdmVyEhMKC3JlcXVpcmVtZW50GAEgASgJEgsKA3dobxgCIAEoCRILCgN3aHkYAyABKAkSDQoFdW50aWwYBCABKAkiugEKDE1vZGVsVmFyaWFudBIRCglwcmVjaXNpb24YASABKAkSDAoEZmlsZRgCIAEoCRIYChBvdXRwdXRfdG9sZXJhbmNlGAMgASgBEhkKEW91dHB1dF9kaWZmZXJlbmNlGAQgASgBEh0KFWF0dHJpYnV0aW9uX3RvbGVyYW5jZRgFIAEoARIeChZhdHRyaWJ1dGlvbl9kaWZmZXJlbmNlGAYgASgBEhUKDW9yZGVyZWRfcGFpcnMYByABKAUivAEKEEludGVycHJldGFiaWxpdHkSNQoHbWV0cmljcxgBIAMoCzIkLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5TWV0cmljEg4KBmlucHV0cxgCIAEoBRITCgtyb3dzX3NoYTI1NhgDIAEoCRIMCgRzZWVkGAQgASgNEhIKCmNvbmZpZGVuY2UYBSABKAESGQoRZXZhbHVhdG9yX3ZlcnNpb24YBiABKAkSDwoHcnVudGltZRgHIAEoCSKNAQoWSW50ZXJwcmV0YWJpbGl0eU1ldHJpYxIKCgJpZBgBIAEoCRINCgV0aXRsZRgCIAEoCRIQCghzZW50ZW5jZRgDIAEoCRI1CgdmaWd1cmVzGAQgAygLMiQuZXhwbGljYXRlLnYxLkludGVycHJldGFiaWxpdHlGaWd1cmUSDwoHbWlzc2luZxgFIAEoCSJvChZJbnRlcnByZXRhYmlsaXR5RmlndXJlEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAESKAoIaW50ZXJ2YWwYAyABKAsyFi5leHBsaWNhdGUudjEuSW50ZXJ2YWwSDgoGaW5wdXRzGAQgASgFIigKCEludGVydmFsEg0KBWxvd2VyGAEgASgBEg0KBXVwcGVyGAIgASgBIuUBCgdWZXJkaWN0Eg4KBm1ldHJpYxgBIAEoCRINCgV0aXRsZRgCIAEoCRIZChFzbWFsbGVyX2lzX2JldHRlchgDIAEoCBINCgV2YWx1ZRgEIAEoARIoCghpbnRlcnZhbBgFIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbBIjCgZyaXZhbHMYBiADKAsyEy5leHBsaWNhdGUudjEuUml2YWwSDgoGbGVhcm50GAcgASgIEgwKBHJvd3MYCCABKAMSEgoKY29uZmlkZW5jZRgJIAEoARIQCghzZW50ZW5jZRgKIAEoCSKXAQoFUml2YWwSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoARIoCghpbnRlcnZhbBgDIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbBISCgpkaWZmZXJlbmNlGAQgASgBEjMKE2RpZmZlcmVuY2VfaW50ZXJ2YWwYBSABKAsyFi5leHBsaWNhdGUudjEuSW50ZXJ2YWwi2AEKC0ltYWdlU2NoZW1hEg0KBXdpZHRoGAEgASgFEg4KBmhlaWdodBgCIAEoBRIaCg1zaG9ydGVzdF9lZGdlGAMgASgFSACIAQESLAoKcmVzYW1wbGluZxgEIAEoDjIYLmV4cGxpY2F0ZS52MS5SZXNhbXBsaW5nEhcKCnBhdGNoX3NpemUYBSABKAVIAYgBARITCgtyb3VuZHNfZG93bhgGIAEoCBIRCglzdHJldGNoZWQYByABKAhCEAoOX3Nob3J0ZXN0X2VkZ2VCDQoLX3BhdGNoX3NpemUixAIKDVRhYnVsYXJTY2hlbWESKwoHY29sdW1ucxgBIAMoCzIaLmV4cGxpY2F0ZS52MS5Db2x1bW5TY2hlbWESFwoPYmFja2dyb3VuZF9yb3dzGAIgASgFEhcKD2xpbWVfc3RhdGlzdGljcxgDIAEoCBIVCg1taXNzaW5nX3dvcmRzGAQgAygJEi0KCGxlZnRfb3V0GAUgAygLMhsuZXhwbGljYXRlLnYxLkxlZnRPdXRDb2x1bW4SFQoNY29udHJpYnV0aW9ucxgGIAEoCBInCgRmb3JtGAcgASgOMhkuZXhwbGljYXRlLnYxLlRhYnVsYXJGb3JtEicKBXBhaXJzGAggAygLMhguZXhwbGljYXRlLnYxLkNvbHVtblBhaXISJQoFdHJlZXMYESABKAsyFi5leHBsaWNhdGUudjEuVHJlZVN1bXMicgoIVHJlZVN1bXMSDwoHbWlzc2luZxgBIAEoCRIVCg1wcm9iYWJpbGl0aWVzGAIgASgIEg0KBXRyZWVzGAMgASgFEg4KBmxlYXZlcxgEIAEoBRIQCghmZWF0dXJlcxgFIAEoBRINCgVkZXB0aBgGIAEoBSIrCgpDb2x1bW5QYWlyEg0KBWZpcnN0GAEgASgJEg4KBnNlY29uZBgCIAEoCSI8CghNb25vdG9uZRISCgpkZWNyZWFzaW5nGAEgASgIEhIKBWxhYmVsGAIgASgJSACIAQFCCAoGX2xhYmVsIkAKDUxlZnRPdXRDb2x1bW4SDAoEbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkSEQoJZm9yYmlkZGVuGAMgASgIIlcKDk51bWJlck5vdGF0aW9uEg8KB2RlY2ltYWwYASABKAkSEQoJdGhvdXNhbmRzGAIgASgJEgwKBHVuaXQYAyABKAkSEwoLcGFyZW50aGVzZXMYBCABKAgiRAoMRGF0ZU5vdGF0aW9uEiYKBW9yZGVyGAEgASgOMhcuZXhwbGljYXRlLnYxLkRhdGVPcmRlchIMCgR0aW1lGAIgASgIIrkCCgxDb2x1bW5TY2hlbWESDAoEbmFtZRgBIAEoCRImCgR0eXBlGAIgASgOMhguZXhwbGljYXRlLnYxLkNvbHVtblR5cGUSEgoKY2F0ZWdvcmllcxgDIAMoCRISCgVncm91cBgEIAEoCUgAiAEBEhYKDm1heV9iZV9taXNzaW5nGAUgASgIEjUKD251bWJlcl9ub3RhdGlvbhgGIAEoCzIcLmV4cGxpY2F0ZS52MS5OdW1iZXJOb3RhdGlvbhIxCg1kYXRlX25vdGF0aW9uGAcgASgLMhouZXhwbGljYXRlLnYxLkRhdGVOb3RhdGlvbhIVCg1taXNzaW5nX3dvcmRzGAggAygJEigKCG1vbm90b25lGAkgASgLMhYuZXhwbGljYXRlLnYxLk1vbm90b25lQggKBl9ncm91cCLTAQoSR29sZGVuQXR0cmlidXRpb25zEg4KBm1ldGhvZBgBIAEoCRIWCg5tZXRob2RfdmVyc2lvbhgCIAEoCRIMCgRzZWVkGAMgASgNEh4KFmV2YWx1YXRpb25zX3Blcl9wbGF5ZXIYBCABKAUSEQoJdG9sZXJhbmNlGAUgASgBEhUKCHNlZ21lbnRzGAYgASgFSACIAQESHAoPcGxheWVyc192ZXJzaW9uGBYgASgFSAGIAQFCCwoJX3NlZ21lbnRzQhIKEF9wbGF5ZXJzX3ZlcnNpb24i6wEKClRleHRTY2hlbWESEgoKbWF4X3Rva2VucxgBIAEoBRIOCgZpbnB1dHMYAiADKAkSFgoOZmlyc3RfcG9zaXRpb24YAyABKAUSEgoKcGFkZGluZ19pZBgEIAEoAxIUCgdtYXNrX2lkGAUgASgDSACIAQESFgoOdG9rZW5fZHJvcHBpbmcYBiABKAgSDQoFcGFpcnMYByABKAgSKQoJZm9yYmlkZGVuGAggAygLMhYuZXhwbGljYXRlLnYxLldvcmRMaXN0EhkKEXByZXZpZXdfZXhwbGFpbmVyGAkgASgIQgoKCF9tYXNrX2lkIhkKCFdvcmRMaXN0Eg0KBXdvcmRzGAEgAygJIj4KCkJ1bmRsZUZpbGUSDAoEbmFtZRgBIAEoCRIOCgZzaGEyNTYYAiABKAkSEgoKc2l6ZV9ieXRlcxgDIAEoAyLZAQoKUHJvdmVuYW5jZRISCgpiYXNlX21vZGVsGAEgASgJEhMKC2RhdGFfc2hhMjU2GAIgASgJEgwKBHNlZWQYAyABKA0SQQoNdG9vbF92ZXJzaW9ucxgEIAMoCzIqLmV4cGxpY2F0ZS52MS5Qcm92ZW5hbmNlLlRvb2xWZXJzaW9uc0VudHJ5EhwKFG1heF9sb2dpdF9kaWZmZXJlbmNlGAUgASgBGjMKEVRvb2xWZXJzaW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEqagoJSW5wdXRLaW5kEhoKFklOUFVUX0tJTkRfVU5TUEVDSUZJRUQQABITCg9JTlBVVF9LSU5EX1RFWFQQARIWChJJTlBVVF9LSU5EX1RBQlVMQVIQAhIUChBJTlBVVF9LSU5EX0lNQUdFEAMqeQoJT2JqZWN0aXZlEhkKFU9CSkVDVElWRV9VTlNQRUNJRklFRBAAEhwKGE9CSkVDVElWRV9DTEFTU0lGSUNBVElPThABEhkKFU9CSkVDVElWRV9NVUxUSV9MQUJFTBACEhgKFE9CSkVDVElWRV9SRUdSRVNTSU9OEAMqiQEKClJlc2FtcGxpbmcSGgoWUkVTQU1QTElOR19VTlNQRUNJRklFRBAAEhYKElJFU0FNUExJTkdfTkVBUkVTVBABEhcKE1JFU0FNUExJTkdfQklMSU5FQVIQAhIWChJSRVNBTVBMSU5HX0JJQ1VCSUMQAxIWChJSRVNBTVBMSU5HX0xBTkNaT1MQBCpeCgtUYWJ1bGFyRm9ybRIcChhUQUJVTEFSX0ZPUk1fVU5TUEVDSUZJRUQQABIZChVUQUJVTEFSX0ZPUk1fQURESVRJVkUQARIWChJUQUJVTEFSX0ZPUk1fUEFJUlMQAip4CglEYXRlT3JkZXISGgoWREFURV9PUkRFUl9VTlNQRUNJRklFRBAAEhkKFURBVEVfT1JERVJfWUVBUl9GSVJTVBABEhgKFERBVEVfT1JERVJfREFZX0ZJUlNUEAISGgoWREFURV9PUkRFUl9NT05USF9GSVJTVBADKqMBCgpDb2x1bW5UeXBlEhsKF0NPTFVNTl9UWVBFX1VOU1BFQ0lGSUVEEAASFgoSQ09MVU1OX1RZUEVfTlVNQkVSEAESGAoUQ09MVU1OX1RZUEVfQ0FURUdPUlkQAhIXChNDT0xVTU5fVFlQRV9CT09MRUFOEAMSFwoTQ09MVU1OX1RZUEVfT1JESU5BTBAEEhQKEENPTFVNTl9UWVBFX0RBVEUQBSriAgoJTW9kZWxLaW5kEhoKFk1PREVMX0tJTkRfVU5TUEVDSUZJRUQQABIiCh5NT0RFTF9LSU5EX1RFWFRfQ0xBU1NJRklDQVRJT04QARIlCiFNT0RFTF9LSU5EX1RBQlVMQVJfQ0xBU1NJRklDQVRJT04QAhIhCh1NT0RFTF9LSU5EX1RBQlVMQVJfUkVHUkVTU0lPThADEiMKH01PREVMX0tJTkRfSU1BR0VfQ0xBU1NJRklDQVRJT04QBBIeChpNT0RFTF9LSU5EX1RFWFRfUkVHUkVTU0lPThAFEh8KG01PREVMX0tJTkRfVEVYVF9NVUxUSV9MQUJFTBAGEiIKHk1PREVMX0tJTkRfVEFCVUxBUl9NVUxUSV9MQUJFTBAHEiAKHE1PREVMX0tJTkRfSU1BR0VfTVVMVElfTEFCRUwQCBIfChtNT0RFTF9LSU5EX0lNQUdFX1JFR1JFU1NJT04QCUI8ChBkZXYuZXhwbGljYXRlLnYxUAFaJmV4cGxpY2F0ZS5kZXYvZXhwbGljYXRlL3YxO2V4cGxpY2F0ZXYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Bundle is the manifest of a model bundle, `manifest.json` (protobuf JSON with this message's field
@@ -200,6 +200,29 @@ export type Bundle = Message<"explicate.v1.Bundle"> & {
    * @generated from field: explicate.v1.StandardVerdict standard = 50;
    */
   standard?: StandardVerdict | undefined;
+
+  /**
+   * How probabilities become an answer; unset: the most probable class, or each label from a probability of one half on.
+   *
+   * @generated from field: explicate.v1.DecisionRule decision = 59;
+   */
+  decision?: DecisionRule | undefined;
+
+  /**
+   * What training divided the logits by, after it had chosen the weights, so that probabilities are calibrated. It is part
+   * of the graph. Unset: they were not divided.
+   *
+   * @generated from field: optional double temperature = 60;
+   */
+  temperature?: number | undefined;
+
+  /**
+   * SHA-256 of the held-out rows that `metrics` are of, with what is right for them and without what was answered, in
+   * any order: models with the same one were tested on the same rows. Unset where that is not known.
+   *
+   * @generated from field: optional string test_rows_sha256 = 63;
+   */
+  testRowsSha256?: string | undefined;
 };
 
 /**
@@ -208,6 +231,94 @@ export type Bundle = Message<"explicate.v1.Bundle"> & {
  */
 export const BundleSchema: GenMessage<Bundle> = /*@__PURE__*/
   messageDesc(file_explicate_v1_bundle, 0);
+
+/**
+ * DecisionRule says how the probabilities of a model of classes or labels become an answer: by thresholds, or by what a
+ * wrong answer costs. It was chosen on validation rows, and it does not change the probabilities.
+ *
+ * @generated from message explicate.v1.DecisionRule
+ */
+export type DecisionRule = Message<"explicate.v1.DecisionRule"> & {
+  /**
+   * The classes or labels that have a threshold of their own. A class is answered if its probability reaches its
+   * threshold; if several do, the one that is the largest multiple of it; if none does, the most probable of those without
+   * one. A label is answered if its probability reaches its threshold, which is one half of those that are not here.
+   *
+   * @generated from field: repeated explicate.v1.DecisionThreshold thresholds = 1;
+   */
+  thresholds: DecisionThreshold[];
+
+  /**
+   * What answers cost, of classes only: for each class that is right, by index, the cost of answering each class, by
+   * index, one after the other. The class with the least expected cost is answered. Empty: thresholds decide.
+   *
+   * @generated from field: repeated double costs = 2;
+   */
+  costs: number[];
+
+  /**
+   * How many validation rows it was chosen on.
+   *
+   * @generated from field: int64 rows = 3;
+   */
+  rows: bigint;
+};
+
+/**
+ * Describes the message explicate.v1.DecisionRule.
+ * Use `create(DecisionRuleSchema)` to create a new message.
+ */
+export const DecisionRuleSchema: GenMessage<DecisionRule> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_bundle, 1);
+
+/**
+ * DecisionThreshold is the probability from which on a class or label is answered.
+ *
+ * @generated from message explicate.v1.DecisionThreshold
+ */
+export type DecisionThreshold = Message<"explicate.v1.DecisionThreshold"> & {
+  /**
+   * The class or label.
+   *
+   * @generated from field: string label = 1;
+   */
+  label: string;
+
+  /**
+   * From this probability on, in [0, 1].
+   *
+   * @generated from field: double threshold = 2;
+   */
+  threshold: number;
+
+  /**
+   * What it was chosen for, such as "recall at least 0.9".
+   *
+   * @generated from field: string goal = 3;
+   */
+  goal: string;
+
+  /**
+   * Which part of the validation rows of this class it finds.
+   *
+   * @generated from field: double recall = 4;
+   */
+  recall: number;
+
+  /**
+   * Which part of the validation rows that are answered so is of this class; 0 if none is.
+   *
+   * @generated from field: double precision = 5;
+   */
+  precision: number;
+};
+
+/**
+ * Describes the message explicate.v1.DecisionThreshold.
+ * Use `create(DecisionThresholdSchema)` to create a new message.
+ */
+export const DecisionThresholdSchema: GenMessage<DecisionThreshold> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_bundle, 2);
 
 /**
  * StandardVerdict says what a benchmark standard says of a model. A server that requires a standard of its own judges the
@@ -238,7 +349,7 @@ export type StandardVerdict = Message<"explicate.v1.StandardVerdict"> & {
   sha256: string;
 
   /**
-   * "met", "not met" or "cannot tell".
+   * "met", "not met", "cannot tell", or "waived": met but for what somebody answers for.
    *
    * @generated from field: string verdict = 4;
    */
@@ -271,6 +382,13 @@ export type StandardVerdict = Message<"explicate.v1.StandardVerdict"> & {
    * @generated from field: int32 judged = 8;
    */
   judged: number;
+
+  /**
+   * The requirements that it need not meet, for some time.
+   *
+   * @generated from field: repeated explicate.v1.StandardWaiver waivers = 9;
+   */
+  waivers: StandardWaiver[];
 };
 
 /**
@@ -278,7 +396,49 @@ export type StandardVerdict = Message<"explicate.v1.StandardVerdict"> & {
  * Use `create(StandardVerdictSchema)` to create a new message.
  */
 export const StandardVerdictSchema: GenMessage<StandardVerdict> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 1);
+  messageDesc(file_explicate_v1_bundle, 3);
+
+/**
+ * StandardWaiver says that somebody answers for a model that does not meet a requirement of a standard.
+ *
+ * @generated from message explicate.v1.StandardWaiver
+ */
+export type StandardWaiver = Message<"explicate.v1.StandardWaiver"> & {
+  /**
+   * The requirement's id.
+   *
+   * @generated from field: string requirement = 1;
+   */
+  requirement: string;
+
+  /**
+   * Who answers for it.
+   *
+   * @generated from field: string who = 2;
+   */
+  who: string;
+
+  /**
+   * For what reason.
+   *
+   * @generated from field: string why = 3;
+   */
+  why: string;
+
+  /**
+   * The last day on which it counts, in UTC, such as "2027-03-31".
+   *
+   * @generated from field: string until = 4;
+   */
+  until: string;
+};
+
+/**
+ * Describes the message explicate.v1.StandardWaiver.
+ * Use `create(StandardWaiverSchema)` to create a new message.
+ */
+export const StandardWaiverSchema: GenMessage<StandardWaiver> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_bundle, 4);
 
 /**
  * ModelVariant is the graph in another precision. Its inputs and its output have the names and types of model.onnx.
@@ -343,7 +503,7 @@ export type ModelVariant = Message<"explicate.v1.ModelVariant"> & {
  * Use `create(ModelVariantSchema)` to create a new message.
  */
 export const ModelVariantSchema: GenMessage<ModelVariant> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 2);
+  messageDesc(file_explicate_v1_bundle, 5);
 
 /**
  * Interpretability says how well a model can be explained: metrics of what explanations of it say and cost, measured on
@@ -408,7 +568,7 @@ export type Interpretability = Message<"explicate.v1.Interpretability"> & {
  * Use `create(InterpretabilitySchema)` to create a new message.
  */
 export const InterpretabilitySchema: GenMessage<Interpretability> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 3);
+  messageDesc(file_explicate_v1_bundle, 6);
 
 /**
  * InterpretabilityMetric is one metric, such as "additive_r2".
@@ -457,7 +617,7 @@ export type InterpretabilityMetric = Message<"explicate.v1.InterpretabilityMetri
  * Use `create(InterpretabilityMetricSchema)` to create a new message.
  */
 export const InterpretabilityMetricSchema: GenMessage<InterpretabilityMetric> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 4);
+  messageDesc(file_explicate_v1_bundle, 7);
 
 /**
  * InterpretabilityFigure is a statistic of a metric over the inputs.
@@ -499,7 +659,7 @@ export type InterpretabilityFigure = Message<"explicate.v1.InterpretabilityFigur
  * Use `create(InterpretabilityFigureSchema)` to create a new message.
  */
 export const InterpretabilityFigureSchema: GenMessage<InterpretabilityFigure> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 5);
+  messageDesc(file_explicate_v1_bundle, 8);
 
 /**
  * Interval is a range that a figure lies in with some confidence.
@@ -527,7 +687,7 @@ export type Interval = Message<"explicate.v1.Interval"> & {
  * Use `create(IntervalSchema)` to create a new message.
  */
 export const IntervalSchema: GenMessage<Interval> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 6);
+  messageDesc(file_explicate_v1_bundle, 9);
 
 /**
  * Verdict says what a model is worth beside two others, measured by one metric on the same rows of the test split. Its
@@ -612,7 +772,7 @@ export type Verdict = Message<"explicate.v1.Verdict"> & {
  * Use `create(VerdictSchema)` to create a new message.
  */
 export const VerdictSchema: GenMessage<Verdict> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 7);
+  messageDesc(file_explicate_v1_bundle, 10);
 
 /**
  * Rival is a model that another is compared with.
@@ -661,7 +821,7 @@ export type Rival = Message<"explicate.v1.Rival"> & {
  * Use `create(RivalSchema)` to create a new message.
  */
 export const RivalSchema: GenMessage<Rival> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 8);
+  messageDesc(file_explicate_v1_bundle, 11);
 
 /**
  * ImageSchema says how an image becomes the input of model.onnx: "pixels", uint8 [batch, height, width, 3], RGB.
@@ -728,7 +888,7 @@ export type ImageSchema = Message<"explicate.v1.ImageSchema"> & {
  * Use `create(ImageSchemaSchema)` to create a new message.
  */
 export const ImageSchemaSchema: GenMessage<ImageSchema> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 9);
+  messageDesc(file_explicate_v1_bundle, 12);
 
 /**
  * TabularSchema says how a row of a table becomes the inputs of model.onnx. The graph has the input "numbers",
@@ -811,7 +971,7 @@ export type TabularSchema = Message<"explicate.v1.TabularSchema"> & {
  * Use `create(TabularSchemaSchema)` to create a new message.
  */
 export const TabularSchemaSchema: GenMessage<TabularSchema> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 10);
+  messageDesc(file_explicate_v1_bundle, 13);
 
 /**
  * TreeSums says that the outputs of a table's model, on one scale, are a constant and a sum of leaves of decision trees,
@@ -872,7 +1032,7 @@ export type TreeSums = Message<"explicate.v1.TreeSums"> & {
  * Use `create(TreeSumsSchema)` to create a new message.
  */
 export const TreeSumsSchema: GenMessage<TreeSums> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 11);
+  messageDesc(file_explicate_v1_bundle, 14);
 
 /**
  * ColumnPair is two columns, or groups of columns, that a network lets work together.
@@ -900,7 +1060,7 @@ export type ColumnPair = Message<"explicate.v1.ColumnPair"> & {
  * Use `create(ColumnPairSchema)` to create a new message.
  */
 export const ColumnPairSchema: GenMessage<ColumnPair> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 12);
+  messageDesc(file_explicate_v1_bundle, 15);
 
 /**
  * Monotone says that an output never falls, or never rises, as a column's number rises and all else stays as it is.
@@ -928,7 +1088,7 @@ export type Monotone = Message<"explicate.v1.Monotone"> & {
  * Use `create(MonotoneSchema)` to create a new message.
  */
 export const MonotoneSchema: GenMessage<Monotone> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 13);
+  messageDesc(file_explicate_v1_bundle, 16);
 
 /**
  * LeftOutColumn is a column of the training file that the model does not read.
@@ -964,7 +1124,7 @@ export type LeftOutColumn = Message<"explicate.v1.LeftOutColumn"> & {
  * Use `create(LeftOutColumnSchema)` to create a new message.
  */
 export const LeftOutColumnSchema: GenMessage<LeftOutColumn> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 14);
+  messageDesc(file_explicate_v1_bundle, 17);
 
 /**
  * NumberNotation says how the training file writes the numbers of a column. Texts of the column are read by it, in
@@ -1007,7 +1167,7 @@ export type NumberNotation = Message<"explicate.v1.NumberNotation"> & {
  * Use `create(NumberNotationSchema)` to create a new message.
  */
 export const NumberNotationSchema: GenMessage<NumberNotation> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 15);
+  messageDesc(file_explicate_v1_bundle, 18);
 
 /**
  * DateNotation says how the training file writes the dates of a column, and what the graph reads of them: days since
@@ -1036,7 +1196,7 @@ export type DateNotation = Message<"explicate.v1.DateNotation"> & {
  * Use `create(DateNotationSchema)` to create a new message.
  */
 export const DateNotationSchema: GenMessage<DateNotation> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 16);
+  messageDesc(file_explicate_v1_bundle, 19);
 
 /**
  * ColumnSchema describes one column.
@@ -1114,7 +1274,7 @@ export type ColumnSchema = Message<"explicate.v1.ColumnSchema"> & {
  * Use `create(ColumnSchemaSchema)` to create a new message.
  */
 export const ColumnSchemaSchema: GenMessage<ColumnSchema> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 17);
+  messageDesc(file_explicate_v1_bundle, 20);
 
 /**
  * GoldenAttributions says how the attributions in golden.npz were made: of the most probable class's logit or of the
@@ -1179,7 +1339,7 @@ export type GoldenAttributions = Message<"explicate.v1.GoldenAttributions"> & {
  * Use `create(GoldenAttributionsSchema)` to create a new message.
  */
 export const GoldenAttributionsSchema: GenMessage<GoldenAttributions> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 18);
+  messageDesc(file_explicate_v1_bundle, 21);
 
 /**
  * TextSchema says how a text becomes the inputs of model.onnx.
@@ -1260,7 +1420,7 @@ export type TextSchema = Message<"explicate.v1.TextSchema"> & {
  * Use `create(TextSchemaSchema)` to create a new message.
  */
 export const TextSchemaSchema: GenMessage<TextSchema> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 19);
+  messageDesc(file_explicate_v1_bundle, 22);
 
 /**
  * WordList is words that may take each other's place.
@@ -1281,7 +1441,7 @@ export type WordList = Message<"explicate.v1.WordList"> & {
  * Use `create(WordListSchema)` to create a new message.
  */
 export const WordListSchema: GenMessage<WordList> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 20);
+  messageDesc(file_explicate_v1_bundle, 23);
 
 /**
  * BundleFile is one file of a bundle.
@@ -1316,7 +1476,7 @@ export type BundleFile = Message<"explicate.v1.BundleFile"> & {
  * Use `create(BundleFileSchema)` to create a new message.
  */
 export const BundleFileSchema: GenMessage<BundleFile> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 21);
+  messageDesc(file_explicate_v1_bundle, 24);
 
 /**
  * Provenance says where a model came from.
@@ -1365,7 +1525,7 @@ export type Provenance = Message<"explicate.v1.Provenance"> & {
  * Use `create(ProvenanceSchema)` to create a new message.
  */
 export const ProvenanceSchema: GenMessage<Provenance> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 22);
+  messageDesc(file_explicate_v1_bundle, 25);
 
 /**
  * InputKind is what a model reads.

@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Bundle, InputKind, Objective } from "./bundle_pb.js";
+import type { Bundle, InputKind, Objective, StandardWaiver } from "./bundle_pb.js";
 import { file_explicate_v1_bundle } from "./bundle_pb.js";
 import type { ExplainOptions, Granularity, Masking } from "./explanation_pb.js";
 import { file_explicate_v1_explanation } from "./explanation_pb.js";
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file explicate/v1/model_service.proto.
  */
 export const file_explicate_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBleHBsaWNhdGUvdjEvbW9kZWxfc2VydmljZS5wcm90bxIMZXhwbGljYXRlLnYxImEKEUxpc3RNb2RlbHNSZXF1ZXN0EhYKCXBhZ2Vfc2l6ZRgBIAEoBUgAiAEBEhcKCnBhZ2VfdG9rZW4YAiABKAlIAYgBAUIMCgpfcGFnZV9zaXplQg0KC19wYWdlX3Rva2VuInEKEkxpc3RNb2RlbHNSZXNwb25zZRIpCgZtb2RlbHMYASADKAsyGS5leHBsaWNhdGUudjEuTW9kZWxTdGF0dXMSHAoPbmV4dF9wYWdlX3Rva2VuGAIgASgJSACIAQFCEgoQX25leHRfcGFnZV90b2tlbiK1AwoLTW9kZWxTdGF0dXMSDQoFbW9kZWwYASABKAkSDwoHdmVyc2lvbhgCIAEoBRInCgVzdGF0ZRgDIAEoDjIYLmV4cGxpY2F0ZS52MS5Nb2RlbFN0YXRlEg4KBmxhYmVscxgEIAMoCRITCgZyZWFzb24YBSABKAlIAIgBARIrCgppbnB1dF9raW5kGAYgASgOMhcuZXhwbGljYXRlLnYxLklucHV0S2luZBIaCg1idW5kbGVfZGlnZXN0GAcgASgJSAGIAQESFAoHcnVudGltZRgIIAEoCUgCiAEBEhYKCXByZWNpc2lvbhgJIAEoCUgDiAEBEg4KBmxlYXNlcxgKIAEoBRIYCgtncmFwaF9ieXRlcxgLIAEoA0gEiAEBEhMKC3ByZXZpb3VzX29mGAwgAygJEioKCW9iamVjdGl2ZRgNIAEoDjIXLmV4cGxpY2F0ZS52MS5PYmplY3RpdmUSDwoHZGV2aWNlcxgOIAMoCUIJCgdfcmVhc29uQhAKDl9idW5kbGVfZGlnZXN0QgoKCF9ydW50aW1lQgwKCl9wcmVjaXNpb25CDgoMX2dyYXBoX2J5dGVzImAKD0dldE1vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCRIUCgd2ZXJzaW9uGAIgASgFSACIAQESEgoFbGFiZWwYAyABKAlIAYgBAUIKCghfdmVyc2lvbkIICgZfbGFiZWwi4QQKEEdldE1vZGVsUmVzcG9uc2USKQoGc3RhdHVzGAEgASgLMhkuZXhwbGljYXRlLnYxLk1vZGVsU3RhdHVzEiQKBmJ1bmRsZRgCIAEoCzIULmV4cGxpY2F0ZS52MS5CdW5kbGUSDwoHbWV0aG9kcxgDIAMoCRIrCgZsaW1pdHMYBCABKAsyGy5leHBsaWNhdGUudjEuU2VydmluZ0xpbWl0cxIXCgptb2RlbF9jYXJkGAUgASgJSACIAQESLAoIcnVudGltZXMYBiADKAsyGi5leHBsaWNhdGUudjEuUnVudGltZVRyaWFsEigKBmxhYmVscxgHIAMoCzIYLmV4cGxpY2F0ZS52MS5Nb2RlbExhYmVsEiYKB3RyYWZmaWMYCCABKAsyFS5leHBsaWNhdGUudjEuVHJhZmZpYxIqCgZzaGFkb3cYCSABKAsyGi5leHBsaWNhdGUudjEuU2hhZG93UmVwb3J0EjAKDWdyYW51bGFyaXRpZXMYCiADKA4yGS5leHBsaWNhdGUudjEuR3JhbnVsYXJpdHkSJwoIbWFza2luZ3MYCyADKA4yFS5leHBsaWNhdGUudjEuTWFza2luZxI1Cg9kZWZhdWx0X29wdGlvbnMYDCADKAsyHC5leHBsaWNhdGUudjEuRXhwbGFpbk9wdGlvbnMSKgoHZGV2aWNlcxgNIAMoCzIZLmV4cGxpY2F0ZS52MS5Nb2RlbERldmljZRIaCg1kZXZpY2VfcmVhc29uGA4gASgJSAGIAQFCDQoLX21vZGVsX2NhcmRCEAoOX2RldmljZV9yZWFzb24iowIKC01vZGVsRGV2aWNlEg4KBmRldmljZRgBIAEoCRIOCgZzZXJ2ZXMYAiABKAgSEwoGcmVhc29uGAMgASgJSACIAQESEgoFbm9kZXMYBCABKAVIAYgBARIWCgljcHVfbm9kZXMYBSABKAVIAogBARINCgVsYW5lcxgGIAEoBRIVCg1vdXRfb2ZfbWVtb3J5GAcgASgDEh4KEW1lbW9yeV91c2VkX2J5dGVzGAggASgDSAOIAQESHgoRbWVtb3J5X2ZyZWVfYnl0ZXMYCSABKANIBIgBAUIJCgdfcmVhc29uQggKBl9ub2Rlc0IMCgpfY3B1X25vZGVzQhQKEl9tZW1vcnlfdXNlZF9ieXRlc0IUChJfbWVtb3J5X2ZyZWVfYnl0ZXMiYAoKTW9kZWxMYWJlbBINCgVsYWJlbBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgFEh0KEHByZXZpb3VzX3ZlcnNpb24YAyABKAVIAIgBAUITChFfcHJldmlvdXNfdmVyc2lvbiI1CgdUcmFmZmljEhQKDGNhbmFyeV9zaGFyZRgBIAEoARIUCgxzaGFkb3dfc2hhcmUYAiABKAEi0gIKDFNoYWRvd1JlcG9ydBIUCgxsaXZlX3ZlcnNpb24YASABKAUSFgoOY2FuYXJ5X3ZlcnNpb24YAiABKAUSEwoLcHJlZGljdGlvbnMYAyABKAMSGQoMc2FtZV9vdXRjb21lGAQgASgBSACIAQESJQoYbWVhbl9hYnNvbHV0ZV9kaWZmZXJlbmNlGAUgASgBSAGIAQESFAoMYXR0cmlidXRpb25zGAYgASgDEhoKDW1lYW5fc3BlYXJtYW4YByABKAFIAogBARIPCgdkcm9wcGVkGAggASgDEg4KBmZhaWxlZBgJIAEoAxIZCgxsYXN0X2ZhaWx1cmUYCiABKAlIA4gBAUIPCg1fc2FtZV9vdXRjb21lQhsKGV9tZWFuX2Fic29sdXRlX2RpZmZlcmVuY2VCEAoOX21lYW5fc3BlYXJtYW5CDwoNX2xhc3RfZmFpbHVyZSJDChBMb2FkTW9kZWxSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEhQKB3ZlcnNpb24YAiABKAVIAIgBAUIKCghfdmVyc2lvbiI+ChFMb2FkTW9kZWxSZXNwb25zZRIpCgZzdGF0dXMYASABKAsyGS5leHBsaWNhdGUudjEuTW9kZWxTdGF0dXMiNAoSVW5sb2FkTW9kZWxSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEg8KB3ZlcnNpb24YAiABKAUiQAoTVW5sb2FkTW9kZWxSZXNwb25zZRIpCgZzdGF0dXMYASABKAsyGS5leHBsaWNhdGUudjEuTW9kZWxTdGF0dXMiswEKFkFjdGl2YXRlVmVyc2lvblJlcXVlc3QSDQoFbW9kZWwYASABKAkSEgoFbGFiZWwYAiABKAlIAYgBARIPCgd2ZXJzaW9uGAMgASgFEhoKEGV4cGVjdGVkX3ZlcnNpb24YBCABKAVIABIzCg1leHBlY3RlZF9ub25lGAUgASgOMhouZ29vZ2xlLnByb3RvYnVmLk51bGxWYWx1ZUgAQgoKCGV4cGVjdGVkQggKBl9sYWJlbCJ4ChdBY3RpdmF0ZVZlcnNpb25SZXNwb25zZRIpCgZzdGF0dXMYASABKAsyGS5leHBsaWNhdGUudjEuTW9kZWxTdGF0dXMSHQoQcHJldmlvdXNfdmVyc2lvbhgCIAEoBUgAiAEBQhMKEV9wcmV2aW91c192ZXJzaW9uIncKFFJvbGxiYWNrTW9kZWxSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEhIKBWxhYmVsGAIgASgJSACIAQESHQoQZXhwZWN0ZWRfdmVyc2lvbhgDIAEoBUgBiAEBQggKBl9sYWJlbEITChFfZXhwZWN0ZWRfdmVyc2lvbiJcChVSb2xsYmFja01vZGVsUmVzcG9uc2USKQoGc3RhdHVzGAEgASgLMhkuZXhwbGljYXRlLnYxLk1vZGVsU3RhdHVzEhgKEHByZXZpb3VzX3ZlcnNpb24YAiABKAUiZgoSUmVtb3ZlTGFiZWxSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEg0KBWxhYmVsGAIgASgJEh0KEGV4cGVjdGVkX3ZlcnNpb24YAyABKAVIAIgBAUITChFfZXhwZWN0ZWRfdmVyc2lvbiJAChNSZW1vdmVMYWJlbFJlc3BvbnNlEikKBnN0YXR1cxgBIAEoCzIZLmV4cGxpY2F0ZS52MS5Nb2RlbFN0YXR1cyJKChFTZXRUcmFmZmljUmVxdWVzdBINCgVtb2RlbBgBIAEoCRImCgd0cmFmZmljGAIgASgLMhUuZXhwbGljYXRlLnYxLlRyYWZmaWMiPAoSU2V0VHJhZmZpY1Jlc3BvbnNlEiYKB3RyYWZmaWMYASABKAsyFS5leHBsaWNhdGUudjEuVHJhZmZpYyIyChJXYXRjaE1vZGVsc1JlcXVlc3QSEgoFbW9kZWwYASABKAlIAIgBAUIICgZfbW9kZWwiUgoTV2F0Y2hNb2RlbHNSZXNwb25zZRIpCgZtb2RlbHMYASADKAsyGS5leHBsaWNhdGUudjEuTW9kZWxTdGF0dXMSEAoIc25hcHNob3QYAiABKAgivAIKDFJ1bnRpbWVUcmlhbBIPCgdydW50aW1lGAEgASgJEhEKCXByZWNpc2lvbhgCIAEoCRIOCgZwYXNzZWQYAyABKAgSEwoGcmVhc29uGAQgASgJSACIAQESHQoQbG9naXRfZGlmZmVyZW5jZRgFIAEoAUgBiAEBEiMKFmF0dHJpYnV0aW9uX2RpZmZlcmVuY2UYBiABKAFIAogBARIcCg9zZWNvbmRzX3Blcl9yb3cYByABKAFIA4gBARIdChBzY29yZV9kaWZmZXJlbmNlGAggASgBSASIAQFCCQoHX3JlYXNvbkITChFfbG9naXRfZGlmZmVyZW5jZUIZChdfYXR0cmlidXRpb25fZGlmZmVyZW5jZUISChBfc2Vjb25kc19wZXJfcm93QhMKEV9zY29yZV9kaWZmZXJlbmNlIuEBCg1TZXJ2aW5nTGltaXRzEhIKCm1heF9pbnB1dHMYASABKAUSFgoObWF4X3RleHRfYnl0ZXMYAiABKAUSFwoPbWF4X2V2YWx1YXRpb25zGAMgASgFEhgKEG1heF9jYWxsX3NlY29uZHMYBCABKAESIgoabWF4X2V2YWx1YXRpb25zX3Blcl9jYWxsZXIYBSABKAUSFwoPbWF4X2ltYWdlX2J5dGVzGAYgASgDEhgKEG1heF9pbWFnZV9waXhlbHMYByABKAMSGgoSbWF4X2V4cGxhaW5lZF9yb3dzGAggASgFKsABCgpNb2RlbFN0YXRlEhsKF01PREVMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVTU9ERUxfU1RBVEVfQVZBSUxBQkxFEAESFwoTTU9ERUxfU1RBVEVfTE9BRElORxACEhUKEU1PREVMX1NUQVRFX1JFQURZEAMSFgoSTU9ERUxfU1RBVEVfRkFJTEVEEAQSGQoVTU9ERUxfU1RBVEVfVU5MT0FESU5HEAUSFwoTTU9ERUxfU1RBVEVfUkVNT1ZFRBAGMoEGCgxNb2RlbFNlcnZpY2USTwoKTGlzdE1vZGVscxIfLmV4cGxpY2F0ZS52MS5MaXN0TW9kZWxzUmVxdWVzdBogLmV4cGxpY2F0ZS52MS5MaXN0TW9kZWxzUmVzcG9uc2USSQoIR2V0TW9kZWwSHS5leHBsaWNhdGUudjEuR2V0TW9kZWxSZXF1ZXN0Gh4uZXhwbGljYXRlLnYxLkdldE1vZGVsUmVzcG9uc2USTAoJTG9hZE1vZGVsEh4uZXhwbGljYXRlLnYxLkxvYWRNb2RlbFJlcXVlc3QaHy5leHBsaWNhdGUudjEuTG9hZE1vZGVsUmVzcG9uc2USUgoLVW5sb2FkTW9kZWwSIC5leHBsaWNhdGUudjEuVW5sb2FkTW9kZWxSZXF1ZXN0GiEuZXhwbGljYXRlLnYxLlVubG9hZE1vZGVsUmVzcG9uc2USXgoPQWN0aXZhdGVWZXJzaW9uEiQuZXhwbGljYXRlLnYxLkFjdGl2YXRlVmVyc2lvblJlcXVlc3QaJS5leHBsaWNhdGUudjEuQWN0aXZhdGVWZXJzaW9uUmVzcG9uc2USWAoNUm9sbGJhY2tNb2RlbBIiLmV4cGxpY2F0ZS52MS5Sb2xsYmFja01vZGVsUmVxdWVzdBojLmV4cGxpY2F0ZS52MS5Sb2xsYmFja01vZGVsUmVzcG9uc2USUgoLUmVtb3ZlTGFiZWwSIC5leHBsaWNhdGUudjEuUmVtb3ZlTGFiZWxSZXF1ZXN0GiEuZXhwbGljYXRlLnYxLlJlbW92ZUxhYmVsUmVzcG9uc2USTwoKU2V0VHJhZmZpYxIfLmV4cGxpY2F0ZS52MS5TZXRUcmFmZmljUmVxdWVzdBogLmV4cGxpY2F0ZS52MS5TZXRUcmFmZmljUmVzcG9uc2USVAoLV2F0Y2hNb2RlbHMSIC5leHBsaWNhdGUudjEuV2F0Y2hNb2RlbHNSZXF1ZXN0GiEuZXhwbGljYXRlLnYxLldhdGNoTW9kZWxzUmVzcG9uc2UwAUI8ChBkZXYuZXhwbGljYXRlLnYxUAFaJmV4cGxpY2F0ZS5kZXYvZXhwbGljYXRlL3YxO2V4cGxpY2F0ZXYxYgZwcm90bzM", [file_explicate_v1_bundle, file_explicate_v1_explanation, file_google_protobuf_struct]);
+  fileDesc("CiBleHBsaWNhdGUvdjEvbW9kZWxfc2VydmljZS5wcm90bxIMZXhwbGljYXRlLnYxImEKEUxpc3RNb2RlbHNSZXF1ZXN0EhYKCXBhZ2Vfc2l6ZRgBIAEoBUgAiAEBEhcKCnBhZ2VfdG9rZW4YAiABKAlIAYgBAUIMCgpfcGFnZV9zaXplQg0KC19wYWdlX3Rva2VuInEKEkxpc3RNb2RlbHNSZXNwb25zZRIpCgZtb2RlbHMYASADKAsyGS5leHBsaWNhdGUudjEuTW9kZWxTdGF0dXMSHAoPbmV4dF9wYWdlX3Rva2VuGAIgASgJSACIAQFCEgoQX25leHRfcGFnZV90b2tlbiK1AwoLTW9kZWxTdGF0dXMSDQoFbW9kZWwYASABKAkSDwoHdmVyc2lvbhgCIAEoBRInCgVzdGF0ZRgDIAEoDjIYLmV4cGxpY2F0ZS52MS5Nb2RlbFN0YXRlEg4KBmxhYmVscxgEIAMoCRITCgZyZWFzb24YBSABKAlIAIgBARIrCgppbnB1dF9raW5kGAYgASgOMhcuZXhwbGljYXRlLnYxLklucHV0S2luZBIaCg1idW5kbGVfZGlnZXN0GAcgASgJSAGIAQESFAoHcnVudGltZRgIIAEoCUgCiAEBEhYKCXByZWNpc2lvbhgJIAEoCUgDiAEBEg4KBmxlYXNlcxgKIAEoBRIYCgtncmFwaF9ieXRlcxgLIAEoA0gEiAEBEhMKC3ByZXZpb3VzX29mGAwgAygJEioKCW9iamVjdGl2ZRgNIAEoDjIXLmV4cGxpY2F0ZS52MS5PYmplY3RpdmUSDwoHZGV2aWNlcxgOIAMoCUIJCgdfcmVhc29uQhAKDl9idW5kbGVfZGlnZXN0QgoKCF9ydW50aW1lQgwKCl9wcmVjaXNpb25CDgoMX2dyYXBoX2J5dGVzImAKD0dldE1vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCRIUCgd2ZXJzaW9uGAIgASgFSACIAQESEgoFbGFiZWwYAyABKAlIAYgBAUIKCghfdmVyc2lvbkIICgZfbGFiZWwinAUKEEdldE1vZGVsUmVzcG9uc2USKQoGc3RhdHVzGAEgASgLMhkuZXhwbGljYXRlLnYxLk1vZGVsU3RhdHVzEiQKBmJ1bmRsZRgCIAEoCzIULmV4cGxpY2F0ZS52MS5CdW5kbGUSDwoHbWV0aG9kcxgDIAMoCRIrCgZsaW1pdHMYBCABKAsyGy5leHBsaWNhdGUudjEuU2VydmluZ0xpbWl0cxIXCgptb2RlbF9jYXJkGAUgASgJSACIAQESLAoIcnVudGltZXMYBiADKAsyGi5leHBsaWNhdGUudjEuUnVudGltZVRyaWFsEigKBmxhYmVscxgHIAMoCzIYLmV4cGxpY2F0ZS52MS5Nb2RlbExhYmVsEiYKB3RyYWZmaWMYCCABKAsyFS5leHBsaWNhdGUudjEuVHJhZmZpYxIqCgZzaGFkb3cYCSABKAsyGi5leHBsaWNhdGUudjEuU2hhZG93UmVwb3J0EjAKDWdyYW51bGFyaXRpZXMYCiADKA4yGS5leHBsaWNhdGUudjEuR3JhbnVsYXJpdHkSJwoIbWFza2luZ3MYCyADKA4yFS5leHBsaWNhdGUudjEuTWFza2luZxI1Cg9kZWZhdWx0X29wdGlvbnMYDCADKAsyHC5leHBsaWNhdGUudjEuRXhwbGFpbk9wdGlvbnMSKgoHZGV2aWNlcxgNIAMoCzIZLmV4cGxpY2F0ZS52MS5Nb2RlbERldmljZRIaCg1kZXZpY2VfcmVhc29uGA4gASgJSAGIAQESOQoRcmVxdWlyZWRfc3RhbmRhcmQYDyABKAsyHi5leHBsaWNhdGUudjEuUmVxdWlyZWRTdGFuZGFyZEINCgtfbW9kZWxfY2FyZEIQCg5fZGV2aWNlX3JlYXNvbiLjAQoQUmVxdWlyZWRTdGFuZGFyZBIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSDgoGc2hhMjU2GAMgASgJEg8KB3ZlcmRpY3QYBCABKAkSLQoFdW5tZXQYBSADKAsyHi5leHBsaWNhdGUudjEuVW5tZXRSZXF1aXJlbWVudBIwCghvdmVycmlkZRgGIAEoCzIeLmV4cGxpY2F0ZS52MS5TdGFuZGFyZE92ZXJyaWRlEi4KB3JlY2hlY2sYByABKAsyHS5leHBsaWNhdGUudjEuU3RhbmRhcmRSZWNoZWNrInUKEFVubWV0UmVxdWlyZW1lbnQSEwoLcmVxdWlyZW1lbnQYASABKAkSDgoGcmVhc29uGAIgASgJEjEKBndhaXZlchgDIAEoCzIcLmV4cGxpY2F0ZS52MS5TdGFuZGFyZFdhaXZlckgAiAEBQgkKB193YWl2ZXIiOgoQU3RhbmRhcmRPdmVycmlkZRILCgN3aG8YASABKAkSCwoDd2h5GAIgASgJEgwKBHRpbWUYAyABKAkiagoPU3RhbmRhcmRSZWNoZWNrEgwKBHJvd3MYASABKAUSGgoSbGFyZ2VzdF9kaWZmZXJlbmNlGAIgASgBEg8KB2FsbG93ZWQYAyABKAESEgoFcmlnaHQYBCABKAVIAIgBAUIICgZfcmlnaHQiowIKC01vZGVsRGV2aWNlEg4KBmRldmljZRgBIAEoCRIOCgZzZXJ2ZXMYAiABKAgSEwoGcmVhc29uGAMgASgJSACIAQESEgoFbm9kZXMYBCABKAVIAYgBARIWCgljcHVfbm9kZXMYBSABKAVIAogBARINCgVsYW5lcxgGIAEoBRIVCg1vdXRfb2ZfbWVtb3J5GAcgASgDEh4KEW1lbW9yeV91c2VkX2J5dGVzGAggASgDSAOIAQESHgoRbWVtb3J5X2ZyZWVfYnl0ZXMYCSABKANIBIgBAUIJCgdfcmVhc29uQggKBl9ub2Rlc0IMCgpfY3B1X25vZGVzQhQKEl9tZW1vcnlfdXNlZF9ieXRlc0IUChJfbWVtb3J5X2ZyZWVfYnl0ZXMiYAoKTW9kZWxMYWJlbBINCgVsYWJlbBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgFEh0KEHByZXZpb3VzX3ZlcnNpb24YAyABKAVIAIgBAUITChFfcHJldmlvdXNfdmVyc2lvbiI1CgdUcmFmZmljEhQKDGNhbmFyeV9zaGFyZRgBIAEoARIUCgxzaGFkb3dfc2hhcmUYAiABKAEi0gIKDFNoYWRvd1JlcG9ydBIUCgxsaXZlX3ZlcnNpb24YASABKAUSFgoOY2FuYXJ5X3ZlcnNpb24YAiABKAUSEwoLcHJlZGljdGlvbnMYAyABKAMSGQoMc2FtZV9vdXRjb21lGAQgASgBSACIAQESJQoYbWVhbl9hYnNvbHV0ZV9kaWZmZXJlbmNlGAUgASgBSAGIAQESFAoMYXR0cmlidXRpb25zGAYgASgDEhoKDW1lYW5fc3BlYXJtYW4YByABKAFIAogBARIPCgdkcm9wcGVkGAggASgDEg4KBmZhaWxlZBgJIAEoAxIZCgxsYXN0X2ZhaWx1cmUYCiABKAlIA4gBAUIPCg1fc2FtZV9vdXRjb21lQhsKGV9tZWFuX2Fic29sdXRlX2RpZmZlcmVuY2VCEAoOX21lYW5fc3BlYXJtYW5CDwoNX2xhc3RfZmFpbHVyZSJ5ChBMb2FkTW9kZWxSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEhQKB3ZlcnNpb24YAiABKAVIAIgBARIeChFvdmVycmlkZV9zdGFuZGFyZBgDIAEoCUgBiAEBQgoKCF92ZXJzaW9uQhQKEl9vdmVycmlkZV9zdGFuZGFyZCI+ChFMb2FkTW9kZWxSZXNwb25zZRIpCgZzdGF0dXMYASABKAsyGS5leHBsaWNhdGUudjEuTW9kZWxTdGF0dXMiNAoSVW5sb2FkTW9kZWxSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEg8KB3ZlcnNpb24YAiABKAUiQAoTVW5sb2FkTW9kZWxSZXNwb25zZRIpCgZzdGF0dXMYASABKAsyGS5leHBsaWNhdGUudjEuTW9kZWxTdGF0dXMi6QEKFkFjdGl2YXRlVmVyc2lvblJlcXVlc3QSDQoFbW9kZWwYASABKAkSEgoFbGFiZWwYAiABKAlIAYgBARIPCgd2ZXJzaW9uGAMgASgFEhoKEGV4cGVjdGVkX3ZlcnNpb24YBCABKAVIABIzCg1leHBlY3RlZF9ub25lGAUgASgOMhouZ29vZ2xlLnByb3RvYnVmLk51bGxWYWx1ZUgAEh4KEW92ZXJyaWRlX3N0YW5kYXJkGAYgASgJSAKIAQFCCgoIZXhwZWN0ZWRCCAoGX2xhYmVsQhQKEl9vdmVycmlkZV9zdGFuZGFyZCJ4ChdBY3RpdmF0ZVZlcnNpb25SZXNwb25zZRIpCgZzdGF0dXMYASABKAsyGS5leHBsaWNhdGUudjEuTW9kZWxTdGF0dXMSHQoQcHJldmlvdXNfdmVyc2lvbhgCIAEoBUgAiAEBQhMKEV9wcmV2aW91c192ZXJzaW9uIncKFFJvbGxiYWNrTW9kZWxSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEhIKBWxhYmVsGAIgASgJSACIAQESHQoQZXhwZWN0ZWRfdmVyc2lvbhgDIAEoBUgBiAEBQggKBl9sYWJlbEITChFfZXhwZWN0ZWRfdmVyc2lvbiJcChVSb2xsYmFja01vZGVsUmVzcG9uc2USKQoGc3RhdHVzGAEgASgLMhkuZXhwbGljYXRlLnYxLk1vZGVsU3RhdHVzEhgKEHByZXZpb3VzX3ZlcnNpb24YAiABKAUiZgoSUmVtb3ZlTGFiZWxSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEg0KBWxhYmVsGAIgASgJEh0KEGV4cGVjdGVkX3ZlcnNpb24YAyABKAVIAIgBAUITChFfZXhwZWN0ZWRfdmVyc2lvbiJAChNSZW1vdmVMYWJlbFJlc3BvbnNlEikKBnN0YXR1cxgBIAEoCzIZLmV4cGxpY2F0ZS52MS5Nb2RlbFN0YXR1cyJKChFTZXRUcmFmZmljUmVxdWVzdBINCgVtb2RlbBgBIAEoCRImCgd0cmFmZmljGAIgASgLMhUuZXhwbGljYXRlLnYxLlRyYWZmaWMiPAoSU2V0VHJhZmZpY1Jlc3BvbnNlEiYKB3RyYWZmaWMYASABKAsyFS5leHBsaWNhdGUudjEuVHJhZmZpYyIyChJXYXRjaE1vZGVsc1JlcXVlc3QSEgoFbW9kZWwYASABKAlIAIgBAUIICgZfbW9kZWwiUgoTV2F0Y2hNb2RlbHNSZXNwb25zZRIpCgZtb2RlbHMYASADKAsyGS5leHBsaWNhdGUudjEuTW9kZWxTdGF0dXMSEAoIc25hcHNob3QYAiABKAgivAIKDFJ1bnRpbWVUcmlhbBIPCgdydW50aW1lGAEgASgJEhEKCXByZWNpc2lvbhgCIAEoCRIOCgZwYXNzZWQYAyABKAgSEwoGcmVhc29uGAQgASgJSACIAQESHQoQbG9naXRfZGlmZmVyZW5jZRgFIAEoAUgBiAEBEiMKFmF0dHJpYnV0aW9uX2RpZmZlcmVuY2UYBiABKAFIAogBARIcCg9zZWNvbmRzX3Blcl9yb3cYByABKAFIA4gBARIdChBzY29yZV9kaWZmZXJlbmNlGAggASgBSASIAQFCCQoHX3JlYXNvbkITChFfbG9naXRfZGlmZmVyZW5jZUIZChdfYXR0cmlidXRpb25fZGlmZmVyZW5jZUISChBfc2Vjb25kc19wZXJfcm93QhMKEV9zY29yZV9kaWZmZXJlbmNlIuEBCg1TZXJ2aW5nTGltaXRzEhIKCm1heF9pbnB1dHMYASABKAUSFgoObWF4X3RleHRfYnl0ZXMYAiABKAUSFwoPbWF4X2V2YWx1YXRpb25zGAMgASgFEhgKEG1heF9jYWxsX3NlY29uZHMYBCABKAESIgoabWF4X2V2YWx1YXRpb25zX3Blcl9jYWxsZXIYBSABKAUSFwoPbWF4X2ltYWdlX2J5dGVzGAYgASgDEhgKEG1heF9pbWFnZV9waXhlbHMYByABKAMSGgoSbWF4X2V4cGxhaW5lZF9yb3dzGAggASgFKsABCgpNb2RlbFN0YXRlEhsKF01PREVMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVTU9ERUxfU1RBVEVfQVZBSUxBQkxFEAESFwoTTU9ERUxfU1RBVEVfTE9BRElORxACEhUKEU1PREVMX1NUQVRFX1JFQURZEAMSFgoSTU9ERUxfU1RBVEVfRkFJTEVEEAQSGQoVTU9ERUxfU1RBVEVfVU5MT0FESU5HEAUSFwoTTU9ERUxfU1RBVEVfUkVNT1ZFRBAGMoEGCgxNb2RlbFNlcnZpY2USTwoKTGlzdE1vZGVscxIfLmV4cGxpY2F0ZS52MS5MaXN0TW9kZWxzUmVxdWVzdBogLmV4cGxpY2F0ZS52MS5MaXN0TW9kZWxzUmVzcG9uc2USSQoIR2V0TW9kZWwSHS5leHBsaWNhdGUudjEuR2V0TW9kZWxSZXF1ZXN0Gh4uZXhwbGljYXRlLnYxLkdldE1vZGVsUmVzcG9uc2USTAoJTG9hZE1vZGVsEh4uZXhwbGljYXRlLnYxLkxvYWRNb2RlbFJlcXVlc3QaHy5leHBsaWNhdGUudjEuTG9hZE1vZGVsUmVzcG9uc2USUgoLVW5sb2FkTW9kZWwSIC5leHBsaWNhdGUudjEuVW5sb2FkTW9kZWxSZXF1ZXN0GiEuZXhwbGljYXRlLnYxLlVubG9hZE1vZGVsUmVzcG9uc2USXgoPQWN0aXZhdGVWZXJzaW9uEiQuZXhwbGljYXRlLnYxLkFjdGl2YXRlVmVyc2lvblJlcXVlc3QaJS5leHBsaWNhdGUudjEuQWN0aXZhdGVWZXJzaW9uUmVzcG9uc2USWAoNUm9sbGJhY2tNb2RlbBIiLmV4cGxpY2F0ZS52MS5Sb2xsYmFja01vZGVsUmVxdWVzdBojLmV4cGxpY2F0ZS52MS5Sb2xsYmFja01vZGVsUmVzcG9uc2USUgoLUmVtb3ZlTGFiZWwSIC5leHBsaWNhdGUudjEuUmVtb3ZlTGFiZWxSZXF1ZXN0GiEuZXhwbGljYXRlLnYxLlJlbW92ZUxhYmVsUmVzcG9uc2USTwoKU2V0VHJhZmZpYxIfLmV4cGxpY2F0ZS52MS5TZXRUcmFmZmljUmVxdWVzdBogLmV4cGxpY2F0ZS52MS5TZXRUcmFmZmljUmVzcG9uc2USVAoLV2F0Y2hNb2RlbHMSIC5leHBsaWNhdGUudjEuV2F0Y2hNb2RlbHNSZXF1ZXN0GiEuZXhwbGljYXRlLnYxLldhdGNoTW9kZWxzUmVzcG9uc2UwAUI8ChBkZXYuZXhwbGljYXRlLnYxUAFaJmV4cGxpY2F0ZS5kZXYvZXhwbGljYXRlL3YxO2V4cGxpY2F0ZXYxYgZwcm90bzM", [file_explicate_v1_bundle, file_explicate_v1_explanation, file_google_protobuf_struct]);
 
 /**
  * ListModelsRequest asks for the models.
@@ -327,6 +327,13 @@ export type GetModelResponse = Message<"explicate.v1.GetModelResponse"> & {
    * @generated from field: optional string device_reason = 14;
    */
   deviceReason?: string | undefined;
+
+  /**
+   * What the standard that this server requires says of it; unset if it requires none, and before it was judged.
+   *
+   * @generated from field: explicate.v1.RequiredStandard required_standard = 15;
+   */
+  requiredStandard?: RequiredStandard | undefined;
 };
 
 /**
@@ -335,6 +342,184 @@ export type GetModelResponse = Message<"explicate.v1.GetModelResponse"> & {
  */
 export const GetModelResponseSchema: GenMessage<GetModelResponse> = /*@__PURE__*/
   messageDesc(file_explicate_v1_model_service, 4);
+
+/**
+ * RequiredStandard says how a version meets the standard of the server (`--require-standard`), whatever its publisher
+ * found.
+ *
+ * @generated from message explicate.v1.RequiredStandard
+ */
+export type RequiredStandard = Message<"explicate.v1.RequiredStandard"> & {
+  /**
+   * The standard's name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Its version.
+   *
+   * @generated from field: string version = 2;
+   */
+  version: string;
+
+  /**
+   * SHA-256 of its file, in hexadecimal.
+   *
+   * @generated from field: string sha256 = 3;
+   */
+  sha256: string;
+
+  /**
+   * "met"; "waived", met but for what somebody answers for; "overridden", it serves although it was refused; "returned",
+   * it is or was live and may always return; or "not met", it is refused.
+   *
+   * @generated from field: string verdict = 4;
+   */
+  verdict: string;
+
+  /**
+   * What is not met, waived or not.
+   *
+   * @generated from field: repeated explicate.v1.UnmetRequirement unmet = 5;
+   */
+  unmet: UnmetRequirement[];
+
+  /**
+   * Who let it serve all the same; set if it serves by that.
+   *
+   * @generated from field: explicate.v1.StandardOverride override = 6;
+   */
+  override?: StandardOverride | undefined;
+
+  /**
+   * What came of scoring test rows again; unset if that was not asked for.
+   *
+   * @generated from field: explicate.v1.StandardRecheck recheck = 7;
+   */
+  recheck?: StandardRecheck | undefined;
+};
+
+/**
+ * Describes the message explicate.v1.RequiredStandard.
+ * Use `create(RequiredStandardSchema)` to create a new message.
+ */
+export const RequiredStandardSchema: GenMessage<RequiredStandard> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_model_service, 5);
+
+/**
+ * UnmetRequirement is a requirement of a standard that a version does not meet.
+ *
+ * @generated from message explicate.v1.UnmetRequirement
+ */
+export type UnmetRequirement = Message<"explicate.v1.UnmetRequirement"> & {
+  /**
+   * Its id; empty where the record as a whole cannot be judged.
+   *
+   * @generated from field: string requirement = 1;
+   */
+  requirement: string;
+
+  /**
+   * Why it is not met.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * Who answers for that; unset if nobody does, or it does not count here.
+   *
+   * @generated from field: optional explicate.v1.StandardWaiver waiver = 3;
+   */
+  waiver?: StandardWaiver | undefined;
+};
+
+/**
+ * Describes the message explicate.v1.UnmetRequirement.
+ * Use `create(UnmetRequirementSchema)` to create a new message.
+ */
+export const UnmetRequirementSchema: GenMessage<UnmetRequirement> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_model_service, 6);
+
+/**
+ * StandardOverride lets a version serve that does not meet the standard. It ends when the version is unloaded.
+ *
+ * @generated from message explicate.v1.StandardOverride
+ */
+export type StandardOverride = Message<"explicate.v1.StandardOverride"> & {
+  /**
+   * Who gave it: the name of a token.
+   *
+   * @generated from field: string who = 1;
+   */
+  who: string;
+
+  /**
+   * For what reason.
+   *
+   * @generated from field: string why = 2;
+   */
+  why: string;
+
+  /**
+   * When, in UTC, such as "2026-11-27T02:55:00.120Z".
+   *
+   * @generated from field: string time = 3;
+   */
+  time: string;
+};
+
+/**
+ * Describes the message explicate.v1.StandardOverride.
+ * Use `create(StandardOverrideSchema)` to create a new message.
+ */
+export const StandardOverrideSchema: GenMessage<StandardOverride> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_model_service, 7);
+
+/**
+ * StandardRecheck says how the answers to test rows of the bundle agree with those on record, all within the tolerance
+ * of the golden inputs.
+ *
+ * @generated from message explicate.v1.StandardRecheck
+ */
+export type StandardRecheck = Message<"explicate.v1.StandardRecheck"> & {
+  /**
+   * Rows that were scored.
+   *
+   * @generated from field: int32 rows = 1;
+   */
+  rows: number;
+
+  /**
+   * The largest difference of an answer.
+   *
+   * @generated from field: double largest_difference = 2;
+   */
+  largestDifference: number;
+
+  /**
+   * What is allowed.
+   *
+   * @generated from field: double allowed = 3;
+   */
+  allowed: number;
+
+  /**
+   * How many of them are answered rightly; unset where no answer is right or wrong.
+   *
+   * @generated from field: optional int32 right = 4;
+   */
+  right?: number | undefined;
+};
+
+/**
+ * Describes the message explicate.v1.StandardRecheck.
+ * Use `create(StandardRecheckSchema)` to create a new message.
+ */
+export const StandardRecheckSchema: GenMessage<StandardRecheck> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_model_service, 8);
 
 /**
  * ModelDevice is what one device does for a version.
@@ -411,7 +596,7 @@ export type ModelDevice = Message<"explicate.v1.ModelDevice"> & {
  * Use `create(ModelDeviceSchema)` to create a new message.
  */
 export const ModelDeviceSchema: GenMessage<ModelDevice> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 5);
+  messageDesc(file_explicate_v1_model_service, 9);
 
 /**
  * ModelLabel is a label of a model.
@@ -446,7 +631,7 @@ export type ModelLabel = Message<"explicate.v1.ModelLabel"> & {
  * Use `create(ModelLabelSchema)` to create a new message.
  */
 export const ModelLabelSchema: GenMessage<ModelLabel> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 6);
+  messageDesc(file_explicate_v1_model_service, 10);
 
 /**
  * Traffic says what the version labelled "canary" gets of the requests that name neither a version nor a label. Which
@@ -476,7 +661,7 @@ export type Traffic = Message<"explicate.v1.Traffic"> & {
  * Use `create(TrafficSchema)` to create a new message.
  */
 export const TrafficSchema: GenMessage<Traffic> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 7);
+  messageDesc(file_explicate_v1_model_service, 11);
 
 /**
  * ShadowReport compares the canary version's answers to the same inputs with those of the live one.
@@ -560,7 +745,7 @@ export type ShadowReport = Message<"explicate.v1.ShadowReport"> & {
  * Use `create(ShadowReportSchema)` to create a new message.
  */
 export const ShadowReportSchema: GenMessage<ShadowReport> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 8);
+  messageDesc(file_explicate_v1_model_service, 12);
 
 /**
  * LoadModelRequest asks for a version in memory.
@@ -581,6 +766,14 @@ export type LoadModelRequest = Message<"explicate.v1.LoadModelRequest"> & {
    * @generated from field: optional int32 version = 2;
    */
   version?: number | undefined;
+
+  /**
+   * Why it is to serve even if it does not meet the standard that this server requires. Asks for a token with the right
+   * override-standard besides; written to the audit log.
+   *
+   * @generated from field: optional string override_standard = 3;
+   */
+  overrideStandard?: string | undefined;
 };
 
 /**
@@ -588,7 +781,7 @@ export type LoadModelRequest = Message<"explicate.v1.LoadModelRequest"> & {
  * Use `create(LoadModelRequestSchema)` to create a new message.
  */
 export const LoadModelRequestSchema: GenMessage<LoadModelRequest> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 9);
+  messageDesc(file_explicate_v1_model_service, 13);
 
 /**
  * LoadModelResponse is the answer to a LoadModelRequest.
@@ -609,7 +802,7 @@ export type LoadModelResponse = Message<"explicate.v1.LoadModelResponse"> & {
  * Use `create(LoadModelResponseSchema)` to create a new message.
  */
 export const LoadModelResponseSchema: GenMessage<LoadModelResponse> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 10);
+  messageDesc(file_explicate_v1_model_service, 14);
 
 /**
  * UnloadModelRequest asks for a version to leave the memory.
@@ -637,7 +830,7 @@ export type UnloadModelRequest = Message<"explicate.v1.UnloadModelRequest"> & {
  * Use `create(UnloadModelRequestSchema)` to create a new message.
  */
 export const UnloadModelRequestSchema: GenMessage<UnloadModelRequest> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 11);
+  messageDesc(file_explicate_v1_model_service, 15);
 
 /**
  * UnloadModelResponse is the answer to an UnloadModelRequest, once the memory was given back.
@@ -658,7 +851,7 @@ export type UnloadModelResponse = Message<"explicate.v1.UnloadModelResponse"> & 
  * Use `create(UnloadModelResponseSchema)` to create a new message.
  */
 export const UnloadModelResponseSchema: GenMessage<UnloadModelResponse> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 12);
+  messageDesc(file_explicate_v1_model_service, 16);
 
 /**
  * ActivateVersionRequest asks for a label to point at a version.
@@ -709,6 +902,13 @@ export type ActivateVersionRequest = Message<"explicate.v1.ActivateVersionReques
     value: NullValue;
     case: "expectedNone";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * As in LoadModelRequest.
+   *
+   * @generated from field: optional string override_standard = 6;
+   */
+  overrideStandard?: string | undefined;
 };
 
 /**
@@ -716,7 +916,7 @@ export type ActivateVersionRequest = Message<"explicate.v1.ActivateVersionReques
  * Use `create(ActivateVersionRequestSchema)` to create a new message.
  */
 export const ActivateVersionRequestSchema: GenMessage<ActivateVersionRequest> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 13);
+  messageDesc(file_explicate_v1_model_service, 17);
 
 /**
  * ActivateVersionResponse is the answer to an ActivateVersionRequest.
@@ -744,7 +944,7 @@ export type ActivateVersionResponse = Message<"explicate.v1.ActivateVersionRespo
  * Use `create(ActivateVersionResponseSchema)` to create a new message.
  */
 export const ActivateVersionResponseSchema: GenMessage<ActivateVersionResponse> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 14);
+  messageDesc(file_explicate_v1_model_service, 18);
 
 /**
  * RollbackModelRequest asks for a label to point where it did before.
@@ -779,7 +979,7 @@ export type RollbackModelRequest = Message<"explicate.v1.RollbackModelRequest"> 
  * Use `create(RollbackModelRequestSchema)` to create a new message.
  */
 export const RollbackModelRequestSchema: GenMessage<RollbackModelRequest> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 15);
+  messageDesc(file_explicate_v1_model_service, 19);
 
 /**
  * RollbackModelResponse is the answer to a RollbackModelRequest.
@@ -807,7 +1007,7 @@ export type RollbackModelResponse = Message<"explicate.v1.RollbackModelResponse"
  * Use `create(RollbackModelResponseSchema)` to create a new message.
  */
 export const RollbackModelResponseSchema: GenMessage<RollbackModelResponse> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 16);
+  messageDesc(file_explicate_v1_model_service, 20);
 
 /**
  * RemoveLabelRequest asks for a label to go.
@@ -842,7 +1042,7 @@ export type RemoveLabelRequest = Message<"explicate.v1.RemoveLabelRequest"> & {
  * Use `create(RemoveLabelRequestSchema)` to create a new message.
  */
 export const RemoveLabelRequestSchema: GenMessage<RemoveLabelRequest> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 17);
+  messageDesc(file_explicate_v1_model_service, 21);
 
 /**
  * RemoveLabelResponse is the answer to a RemoveLabelRequest.
@@ -863,7 +1063,7 @@ export type RemoveLabelResponse = Message<"explicate.v1.RemoveLabelResponse"> & 
  * Use `create(RemoveLabelResponseSchema)` to create a new message.
  */
 export const RemoveLabelResponseSchema: GenMessage<RemoveLabelResponse> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 18);
+  messageDesc(file_explicate_v1_model_service, 22);
 
 /**
  * SetTrafficRequest says what the version labelled "canary" gets.
@@ -891,7 +1091,7 @@ export type SetTrafficRequest = Message<"explicate.v1.SetTrafficRequest"> & {
  * Use `create(SetTrafficRequestSchema)` to create a new message.
  */
 export const SetTrafficRequestSchema: GenMessage<SetTrafficRequest> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 19);
+  messageDesc(file_explicate_v1_model_service, 23);
 
 /**
  * SetTrafficResponse is the answer to a SetTrafficRequest.
@@ -912,7 +1112,7 @@ export type SetTrafficResponse = Message<"explicate.v1.SetTrafficResponse"> & {
  * Use `create(SetTrafficResponseSchema)` to create a new message.
  */
 export const SetTrafficResponseSchema: GenMessage<SetTrafficResponse> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 20);
+  messageDesc(file_explicate_v1_model_service, 24);
 
 /**
  * WatchModelsRequest asks for states and their changes.
@@ -933,7 +1133,7 @@ export type WatchModelsRequest = Message<"explicate.v1.WatchModelsRequest"> & {
  * Use `create(WatchModelsRequestSchema)` to create a new message.
  */
 export const WatchModelsRequestSchema: GenMessage<WatchModelsRequest> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 21);
+  messageDesc(file_explicate_v1_model_service, 25);
 
 /**
  * WatchModelsResponse tells states.
@@ -961,7 +1161,7 @@ export type WatchModelsResponse = Message<"explicate.v1.WatchModelsResponse"> & 
  * Use `create(WatchModelsResponseSchema)` to create a new message.
  */
 export const WatchModelsResponseSchema: GenMessage<WatchModelsResponse> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 22);
+  messageDesc(file_explicate_v1_model_service, 26);
 
 /**
  * RuntimeTrial is how a runtime did with the bundle's golden inputs on this machine.
@@ -1031,7 +1231,7 @@ export type RuntimeTrial = Message<"explicate.v1.RuntimeTrial"> & {
  * Use `create(RuntimeTrialSchema)` to create a new message.
  */
 export const RuntimeTrialSchema: GenMessage<RuntimeTrial> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 23);
+  messageDesc(file_explicate_v1_model_service, 27);
 
 /**
  * ServingLimits is what the server accepts.
@@ -1101,7 +1301,7 @@ export type ServingLimits = Message<"explicate.v1.ServingLimits"> & {
  * Use `create(ServingLimitsSchema)` to create a new message.
  */
 export const ServingLimitsSchema: GenMessage<ServingLimits> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_model_service, 24);
+  messageDesc(file_explicate_v1_model_service, 28);
 
 /**
  * ModelState is the life of a version in this server.
