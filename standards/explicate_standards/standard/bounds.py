@@ -81,9 +81,7 @@ def tango(first: NDArray[np.bool_], second: NDArray[np.bool_], confidence: float
     z = float(norm.ppf(confidence))
 
     def score(gap: float) -> float:
-        linear = (2 * rows - b + c) * gap - b - c
-        likely = (sqrt(max(0.0, linear * linear + 8 * rows * c * gap * (1 - gap))) - linear) / (4 * rows)
-        variance = rows * (2 * likely + gap * (1 - gap))
+        variance = rows * score_variance(b / rows, c / rows, gap)
         apart = b - c - rows * gap
         return apart / sqrt(variance) if variance > 0 else copysign(inf, apart) if apart else 0.0
 
@@ -91,6 +89,16 @@ def tango(first: NDArray[np.bool_], second: NDArray[np.bool_], confidence: float
     lower = -1.0 if value <= -1 + edge else brentq(lambda gap: _finite(score(gap)) - z, edge - 1, value, xtol=_EXACT)
     upper = 1.0 if value >= 1 - edge else brentq(lambda gap: _finite(score(gap)) + z, value, 1 - edge, xtol=_EXACT)
     return Bounds(value, float(lower), float(upper), rows)
+
+
+def score_variance(first: float, second: float, gap: float) -> float:
+    """The variance of a row's difference under a gap, if shares of the rows are right in the first, the second alone.
+
+    2q + λ(1 − λ), with the most likely q of rows that only the second has, given the gap λ (Tango 1998).
+    """
+    linear = (2 - first + second) * gap - first - second
+    likely = (sqrt(max(0.0, linear * linear + 8 * second * gap * (1 - gap))) - linear) / 4
+    return max(0.0, 2 * likely + gap * (1 - gap))
 
 
 def _finite(score: float) -> float:

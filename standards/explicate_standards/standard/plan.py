@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from math import ceil, log, sqrt
 
+from scipy.optimize import brentq
 from scipy.stats import norm
+
+from explicate_standards.standard.bounds import score_variance
 
 POWER = 0.8
 # Shares of rows that exactly one of two equally good models has right: fine-tunings of one base on one data set.
@@ -18,9 +21,16 @@ def half_width(share: float, rows: int, confidence: float = 0.95) -> float:
 def least_margin(apart: float, rows: int, confidence: float, power: float = POWER) -> float:
     """The smallest margin by which a model as good as another is accepted with some power.
 
-    (z_confidence + z_power) √(d / n), where a share d of the rows is right in one of the two only (Lu and Bean 1995).
+    Solves √n · m = z_confidence √v(−m) + z_power √d, where a share d of the rows is right in one of the two only, and v
+    is the variance that the bounds which judge take under a gap of −m. With v = d it is the formula of Lu and Bean
+    (1995), which promises too much of few rows: .041 for d = .08 and n = 300, instead of .043.
     """
-    return float(norm.ppf(confidence) + norm.ppf(power)) * sqrt(apart / rows)
+    level, reach = float(norm.ppf(confidence)), float(norm.ppf(power)) * sqrt(apart)
+
+    def left(margin: float) -> float:
+        return sqrt(rows) * margin - level * sqrt(score_variance(apart / 2, apart / 2, -margin)) - reach
+
+    return float(brentq(left, 0.0, 1.0, xtol=1e-12)) if left(1.0) > 0 else 1.0
 
 
 def named_margin(apart: float, rows: int, confidence: float) -> float:
