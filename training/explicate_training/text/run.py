@@ -63,6 +63,7 @@ class TextRun(Run[Config, TextSet]):
     explainer: ExplainerNetwork | None = None  # what guesses attributions, if it was wanted
     _pretraining: Mapping[str, Any] | None = None  # figures of it
     _unlabelled: Sequence[tuple[str, ...]] = ()
+    _originals: int | None = None  # training texts before edited copies; None: there are no copies
     baseline = "TF-IDF and a linear model"
 
     def read(self, tell: Say) -> tuple[Task, TextSet, str]:
@@ -130,18 +131,17 @@ class TextRun(Run[Config, TextSet]):
 
     def _add_copies(self) -> None:
         """Puts edited copies behind the training texts, where they are wanted."""
-        self._originals = len(self.splits.train)
-        options = self.config.augmentation
+        originals, options = len(self.splits.train), self.config.augmentation
         if not options.active:
             return
         train = with_copies(self.splits.train, options, seed=self.config.training.seed)
-        self.splits = replace(self.splits, train=train)
+        self._originals, self.splits = originals, replace(self.splits, train=train)
         self.targets["train"] = self.task.targets(train.labels.tolist(), self.labels)
-        added = len(train) - self._originals
+        added = len(train) - originals
         edits = {name: chance for name in EDITS if (chance := getattr(options, name))}
         self.report["augmentation"] = {"copies": added, "edits": edits}
         self.say(
-            f"augmentation: {added:,} edited copies of {self._originals:,} training texts "
+            f"augmentation: {added:,} edited copies of {originals:,} training texts "
             f"({', '.join(f'{name} {chance:g}' for name, chance in edits.items())}); test robustness with other edits "
             "than these"
         )

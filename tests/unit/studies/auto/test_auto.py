@@ -109,7 +109,7 @@ def test_the_same_command_again_trains_nothing_and_publishes_nothing_new(request
     again = ended(request_, lines)
     assert again.published.bundle == whole.published.bundle
     assert again.paragraph.split("An explanation takes")[0] == whole.paragraph.split("An explanation takes")[0]
-    assert sum("finished before" in line for line in lines) == len(NAMES)
+    assert sum("finished before," in line for line in lines) == len(NAMES)
 
 
 def test_other_data_do_not_go_into_the_same_folder(request_: Request, whole: Ended) -> None:
