@@ -43,6 +43,7 @@ ALLOWED = {
         "explicate_training.table.network",
         "explicate_training.table.saved_network",
         "explicate_training.interpretability.texts.explainer_network",
+        "explicate_training.text.few_shot.mean_pooled",
         "explicate_training.text.positions",
     }
 }

@@ -20,7 +20,7 @@ from explicate_export.parity import largest
 from explicate_export.training_run import FinishedRun
 from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.runtime.queue import Row
-from explicate_training.text.few_shot import mean_pooled  # noqa: F401 - transformers' automatic classes know it then
+from explicate_training.text.few_shot.mean_pooled import MeanPooledClassifier  # noqa: F401 - transformers knows it then
 from explicate_training.text.positions import OTHER_BASE, UnknownPositions, first_position
 
 Texts = tuple[str, ...]

@@ -43,9 +43,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("data", metavar="DATA", help="a file, a folder, a ready set (food-reviews) or a TOML config")
     parser.add_argument("--label", metavar="COLUMN", help="the column to predict, of a file")
     parser.add_argument("--text", metavar="COLUMN", help="the column with the texts, where it is not found")
-    parser.add_argument(
-        "--kind", choices=("table", "text", "image"), help="what the data are, instead of what is found"
-    )
+    parser.add_argument("--kind", metavar="KIND", help="what the data are (table, text, …), instead of what is found")
     parser.add_argument("--task", metavar="NAME", help="classification, multi-label or regression")
     parser.add_argument(
         "--labels", metavar="N,N", default="8,32,128,512", help="labels of each class (default: %(default)s)"

@@ -39,6 +39,7 @@ def test_every_field_that_its_kind_has_is_filled(bundle: Exported) -> None:
     lacking |= {"verdict", "metric_intervals", "logit_offsets"}  # which these runs do not have; see test_export_verdict
     lacking |= {"variants"}  # which graphs as small as these do not get; see test_export_variants
     lacking |= {"interpretability", "standard"}  # which are measured with --evaluate and --standard only
+    lacking |= {"decision", "temperature"}  # see test_calibrated_runs
     assert unset == lacking
     assert kind.reads.name == bundle.case.reads
     assert manifest.golden_tolerance == pytest.approx(GOLDEN_TOLERANCE * bundle.unit, rel=0.3)
