@@ -83,7 +83,7 @@ def test_without_the_flag_nothing_is_measured(run: Path, tmp_path: Path) -> None
     folder = export_run(run, tmp_path, ExportOptions("tiny", allow_trivial=True))
     manifest = verify_bundle(folder, model="tiny", version=1).manifest
     assert not manifest.HasField("interpretability")
-    assert "How well it can be explained" not in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "## How well it can be explained" not in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
