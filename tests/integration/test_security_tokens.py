@@ -183,6 +183,7 @@ async def test_only_callers_who_may_list_the_models_are_told_the_nearest_name(
             "predict": [True, False],
             "explain": [False, True],
             "admin": [False, False],
+            "override-standard": [False, False],
             "all": [True, True],
         }
 

@@ -128,7 +128,7 @@ def _fit(
     leaves: int,
     seed: int,
     monotone: Mapping[int, int],
-    trees: int = _TREES,
+    trees: int = 0,
 ) -> Any:
     constraints = np.zeros(train.encoded.numbers.shape[1] + train.encoded.codes.shape[1])
     constraints[list(monotone)] = list(monotone.values())
@@ -136,7 +136,7 @@ def _fit(
     estimator = kind(
         learning_rate=learning_rate,
         max_leaf_nodes=leaves,
-        max_iter=trees,
+        max_iter=trees or _TREES,
         early_stopping=False,
         categorical_features=_categorical(train.encoded),
         random_state=seed,
