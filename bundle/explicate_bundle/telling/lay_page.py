@@ -78,7 +78,9 @@ def facts_of_run(record: TrainingRun, metrics: Mapping[str, Any]) -> LayFacts:
 
 
 def lay_page(facts: LayFacts) -> list[LayPart]:
-    """The questions that people have, answered."""
+    """The questions that people have, answered; none of what no bundle knows, such as an objective of one's own."""
+    if kind_of_run(facts.record) is None:
+        return []
     return [
         LayPart("What does it decide?", tuple(_decides(facts))),
         _on_what_grounds(facts),
