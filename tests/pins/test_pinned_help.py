@@ -14,6 +14,7 @@ _COMMANDS = {
         "diagnose",
         "tune",
         "auto",
+        "curve",
         "bundle",
         "export",
         "mlflow",

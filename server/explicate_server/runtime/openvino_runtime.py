@@ -8,6 +8,7 @@ rounding lengths up to multiples of 4 or 8 saves less than the added padding cos
 import sys
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any  # openvino is an extra, and untyped
 
 import numpy as np
@@ -22,6 +23,7 @@ _BATCH_TOKENS = 768
 # Two lanes of one thread finish 10 % more than one lane of two.
 _MOST_LANES = 4
 _DEVICE = "CPU"
+_FIRST_USE = Lock()
 
 
 class OpenVinoRuntime:
@@ -77,10 +79,15 @@ class OpenVinoRuntime:
 def _import_openvino() -> Any:
     # On import the package tells its maker over the network that it was imported, unless this module is missing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    try:
-        import openvino
-    except ImportError:
-        raise RuntimeUnavailable(
-            "the openvino package is missing: pip install 'explicate[openvino]' installs it"
-        ) from None
+    with _FIRST_USE:
+        try:
+            import openvino
+        except ImportError:
+            raise RuntimeUnavailable(
+                "the openvino package is missing: pip install 'explicate[openvino]' installs it"
+            ) from None
+        # Its bindings look numpy up at their first use, in a C++ static. Of two threads that meet there one waits for
+        # the static with the interpreter lock, the other for the lock with the static, and the process hangs for ever.
+        openvino.Type.f32.to_dtype()
+        openvino.Tensor(np.zeros(1, dtype=np.float32))
     return openvino
