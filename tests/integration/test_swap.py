@@ -92,7 +92,7 @@ async def test_a_server_that_has_stopped_holds_no_model_any_more(repository: Pat
         served = weakref.ref(running.served())
         runtime = weakref.ref(running.served().runtime)
     assert running.server.registry.records, "the server itself is still here"
-    assert (served(), runtime()) == (None, None)
+    await until(lambda: (served(), runtime()) == (None, None))  # a thread may be about to let go of it
 
 
 async def test_a_failed_activation_leaves_the_old_version_serving_and_says_why(repository: Path) -> None:
