@@ -38,16 +38,9 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the command line asks for; `given_data.Asked` says what the first ones are."""
+class Request(Asked):
+    """What the command line asks for: of the data, and of the search."""
 
-    data: str
-    label: str | None = None
-    text: str | None = None
-    kind: str | None = None
-    task: str | None = None
-    ignored: tuple[str, ...] = ()
-    seed: int | None = None
     minutes: float = 20.0
     standard: Path | None = None
     allow_unmet: bool = False
@@ -57,11 +50,6 @@ class Request:
     output: Path | None = None
     repository: Path | None = None
     check: bool = False
-
-    @property
-    def asked(self) -> Asked:
-        """What is said of the data."""
-        return Asked(self.data, self.label, self.text, self.kind, self.task, self.ignored, self.seed)
 
 
 @dataclass(frozen=True)
@@ -86,7 +74,7 @@ def auto(request: Request, *, say: Say, clock: Clock = monotonic, begin_s: float
     begin_s = clock() if begin_s is None else begin_s
     _check_request(request)
     standard = read_standard(request.standard) if request.standard is not None else None
-    config = config_of(request.asked, say)
+    config = config_of(request, say)
     name = request.name or _model_name(config, request)
     folder = request.output or Path("runs") / f"{name}-auto"
     repository = request.repository or folder / "repository"
