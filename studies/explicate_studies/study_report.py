@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any  # JSON values; matplotlib's axes
 
-import jinja2
 import matplotlib as mpl
 import optuna
 from matplotlib.figure import Figure
@@ -24,7 +23,7 @@ from explicate_studies.space import told, with_point
 from explicate_studies.study import Study
 from explicate_training.config.config_file import format_config
 from explicate_training.report.figures import STYLE
-from explicate_training.report.report import data_uri
+from explicate_training.report.report import data_uri, template_of
 from explicate_training.run_directory import write_json
 
 CHOSEN_CONFIG = "chosen.toml"
@@ -63,16 +62,7 @@ def write_report(study: Study, found: Findings) -> Path:
     write_json(folder / SUMMARY, _summary(study, found))
     drawn = curve(found, goals)
     importance_of, importance = _importance(study)
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader("explicate_studies"), jinja2.PackageLoader("explicate_training")]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("tune_report.html.jinja").render(
+    page = template_of("tune_report.html.jinja", "explicate_studies").render(
         page_style=PAGE_STYLE,
         title=Path(study.subject.config.data.origin).stem,
         sampler=options.sampler,

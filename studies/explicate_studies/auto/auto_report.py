@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
 from explicate.views.page_style import PAGE_STYLE
 from explicate_standards.leaderboard.ranking import Group
 from explicate_studies.auto.candidates import Shared
@@ -15,6 +13,7 @@ from explicate_studies.auto.winner import BOARD_NAMES, Published, board_text, he
 from explicate_studies.choice import Measured
 from explicate_training.config.config_file import format_config
 from explicate_training.loop.progress import duration
+from explicate_training.report.report import template_of
 
 REPORT_NAME = "report.html"
 _NAMED = 3  # candidates of a kind in a sentence
@@ -155,15 +154,8 @@ def _standard(story: Story) -> str:
 
 def write_page(story: Story, groups: Sequence[Group], text: str) -> Path:
     """Writes the page, which needs nothing else, and returns its path."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("explicate_studies"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     shared, published = story.shared, story.published
-    page = environment.get_template("auto_report.html.jinja").render(
+    page = template_of("auto_report.html.jinja", "explicate_studies").render(
         page_style=PAGE_STYLE,
         title=Path(shared.config.data.origin).stem,
         paragraph=text,

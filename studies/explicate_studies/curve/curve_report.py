@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any  # JSON values; matplotlib's axes
 
-import jinja2
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,7 +15,7 @@ from explicate_studies.curve.doubling import Mean, doubling, mean_of, sentences
 from explicate_studies.curve.points import RECIPES, Plan, Point
 from explicate_training.config.config_file import format_config
 from explicate_training.report.figures import STYLE
-from explicate_training.report.report import data_uri
+from explicate_training.report.report import data_uri, template_of
 from explicate_training.run_directory import write_json
 
 REPORT, SUMMARY = "report.html", "curve.json"
@@ -50,14 +49,7 @@ def write_report(points: Sequence[Point], plan: Plan) -> Path:
     """Writes the report and the summary; returns the report's path."""
     told = sentences(points, plan)
     write_json(plan.folder / SUMMARY, summary(points, plan))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("explicate_studies"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("curve_report.html.jinja").render(
+    page = template_of("curve_report.html.jinja", "explicate_studies").render(
         page_style=PAGE_STYLE,
         title=Path(plan.config.data.origin).stem,
         plan=plan,

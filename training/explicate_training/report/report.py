@@ -141,37 +141,35 @@ def write_report(
         shown: what else the template shows.
     """
     history, best_step = metrics["history"], metrics["best_step"]
-    page = (
-        _environment()
-        .get_template(template)
-        .render(
-            loss_curves=data_uri(figures.loss_curves(history, best_step)),
-            metric_curves=data_uri(figures.metric_curves(history, best_step, curves)),
-            drawings=[(data_uri(drawing.svg), drawing.about) for drawing in drawings],
-            explanations=explanations,
-            importance=_importance(explanations),
-            masked_curve=_masked_curve(easier),
-            easier=easier,
-            **_adjusted(adjustment),
-            run=run,
-            lay=lay_page(facts_of_run(run, metrics)),
-            **{split: metrics[split] for split in ("validation", "test")},
-            **_STYLES,
-            **shown,
-        )
+    page = template_of(template).render(
+        loss_curves=data_uri(figures.loss_curves(history, best_step)),
+        metric_curves=data_uri(figures.metric_curves(history, best_step, curves)),
+        drawings=[(data_uri(drawing.svg), drawing.about) for drawing in drawings],
+        explanations=explanations,
+        importance=_importance(explanations),
+        masked_curve=_masked_curve(easier),
+        easier=easier,
+        **_adjusted(adjustment),
+        run=run,
+        lay=lay_page(facts_of_run(run, metrics)),
+        **{split: metrics[split] for split in ("validation", "test")},
+        **_STYLES,
+        **shown,
     )
     # A lone surrogate cannot be in a cleaned text; dropped examples may be anything.
     path.write_text(page, encoding="utf-8", errors="replace")
 
 
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("explicate_training"),
+def template_of(name: str, *packages: str) -> jinja2.Template:
+    """A page's template in one of the packages or here: strings of the user are escaped; a missing name is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(each) for each in (*packages, "explicate_training")]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return environment.get_template(name)
 
 
 def _adjusted(adjustment: Adjustment) -> dict[str, Any]:
