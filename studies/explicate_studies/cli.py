@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any  # values of flags
 
+from explicate.cli.main import EXIT_INTERRUPTED
 from explicate_studies.auto import auto_command
 from explicate_studies.curve import curve_command
 
@@ -78,7 +79,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 _FLAGS = ("trials", "minutes", "sampler", "objectives", "metric", "pruner", "inputs", "seed")
-_INTERRUPTED = 130  # 128 + SIGINT, as the command line has it
 
 
 def run(args: argparse.Namespace) -> int:
@@ -136,4 +136,4 @@ def _study(config: Any, space: Any, options: Any, folder: Path) -> int:
         to_stderr("interrupted: the same command goes on")
     print(folder)
     sys.stdout.flush()
-    return _INTERRUPTED if study.interrupted else 0 if found.tried else 1
+    return EXIT_INTERRUPTED if study.interrupted else 0 if found.tried else 1

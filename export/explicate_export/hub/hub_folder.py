@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any  # YAML values
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.bundle import check_bundle
-from explicate_bundle.errors import BundleError
 from explicate_bundle.input_kind import ModelKind, kind_of
 from explicate_bundle.writing import MODEL_CARD_NAME, STANDARD_RECORD_NAME
 from explicate_export.errors import UsageError
+from explicate_standards.leaderboard.bundles import whole_bundle
 
 README_NAME = "README.md"
 EVAL_RESULTS_FOLDER = ".eval_results"
@@ -172,15 +171,7 @@ def _record_name(manifest: bundle_pb2.Bundle) -> str:
 
 
 def _checked(bundle: Path) -> tuple[bundle_pb2.Bundle, ModelKind]:
-    folder = bundle.resolve()
-    try:
-        version = int(folder.name)
-    except ValueError:
-        raise UsageError(f"{bundle} is not the folder of a version, such as repository/credit/2") from None
-    try:
-        manifest = check_bundle(folder, model=folder.parent.name, version=version).manifest
-    except BundleError as error:
-        raise UsageError(f"{bundle} is not a whole bundle: {error}") from None
+    manifest = whole_bundle(bundle.resolve())
     kind = kind_of(manifest)
     assert kind is not None, "a checked manifest is of a known kind"
     return manifest, kind

@@ -72,13 +72,25 @@ def read_bundle(directory: Path) -> Run:
     )
 
 
-def _read(directory: Path) -> tuple[bundle_pb2.Bundle, StandardRecord | None]:
+def whole_bundle(directory: Path) -> bundle_pb2.Bundle:
+    """The manifest of a version's folder in a repository, its files checked by their digests.
+
+    Raises:
+        UsageError: it is not the folder of a version, or not whole.
+    """
     try:
         version = int(directory.name)
     except ValueError:
         raise UsageError(f"{directory} is not the folder of a version, such as repository/credit/2") from None
     try:
-        manifest = check_bundle(directory, model=directory.parent.name, version=version).manifest
+        return check_bundle(directory, model=directory.parent.name, version=version).manifest
+    except BundleError as error:
+        raise UsageError(f"{directory} is not a whole bundle: {error}") from None
+
+
+def _read(directory: Path) -> tuple[bundle_pb2.Bundle, StandardRecord | None]:
+    manifest = whole_bundle(directory)
+    try:
         return manifest, read_record(directory, manifest)
     except BundleError as error:
         raise UsageError(f"{directory} is not a whole bundle: {error}") from None

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any  # what is imported only when the command runs
 
+from explicate.cli.main import EXIT_INTERRUPTED
+
 _DESCRIPTION = """Finds the model to take for some data in a given time, and says why in one paragraph.
 
 It types the data as explicate train does (a table, a column of texts, pictures), and trains what fits: of a table a
@@ -35,8 +37,6 @@ the folder:
 
 stdout has the candidates, the leaderboard, the paragraph, and last the bundle (--json: result.json).
 Exit codes: 0 done, 1 not published, for the winner does not meet the standard or has learnt nothing, 2 wrong usage."""
-
-_INTERRUPTED = 130  # 128 + SIGINT, as the command line has it
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     if ended is None:
         return 0
     _print(ended, as_json=args.json)
-    return _INTERRUPTED if ended.interrupted else 0 if ended.published.bundle is not None else 1
+    return EXIT_INTERRUPTED if ended.interrupted else 0 if ended.published.bundle is not None else 1
 
 
 def _print(ended: Any, *, as_json: bool) -> None:

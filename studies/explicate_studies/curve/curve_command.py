@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any  # what is imported only when the command runs
 
+from explicate.cli.main import EXIT_INTERRUPTED
+
 _DESCRIPTION = """Trains on 8, 32, 128 and 512 labels of each class, and says what more labels would buy.
 
 Texts of one class each are trained in two ways: by full fine-tuning, and by the recipe for few labels ([few_shot]:
@@ -27,8 +29,6 @@ the folder (runs/NAME-curve):
   curve.json     the same for programs                                     runs/     logs; the runs with --keep-runs
 
 stdout has the table, the sentences, and last the folder (--json: curve.json)."""
-
-_INTERRUPTED = 130  # 128 + SIGINT, as the command line has it
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -111,7 +111,7 @@ def _curve(wanted: Any, *, as_json: bool) -> int:
     if not as_json:
         print(wanted.folder)
     sys.stdout.flush()
-    return _INTERRUPTED if interrupted else 0
+    return EXIT_INTERRUPTED if interrupted else 0
 
 
 def _sizes(text: str) -> list[int]:

@@ -13,24 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from explicate_studies.choice import Measured
 from explicate_studies.curve.points import RECIPES, Plan, Point
 
 _CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Mean:
-    """Mean over draws with its 95 % t interval; NaN ends of one draw."""
+class Mean(Measured):
+    """Mean over so many draws, with its 95 % t interval; NaN ends of one draw."""
 
-    value: float
-    lower: float
-    upper: float
-    count: int
-
-    def told(self, form: str = ".3f") -> str:
-        """Such as "0.801 [0.790, 0.812]"."""
-        ends = "" if self.lower != self.lower else f" [{self.lower:{form}}, {self.upper:{form}}]"
-        return f"{self.value:{form}}{ends}"
+    count: int = 1
 
 
 @dataclass(frozen=True)
