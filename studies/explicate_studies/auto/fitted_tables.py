@@ -5,6 +5,7 @@ They read the columns as training types them, so that a bundle of theirs takes t
 
 import json
 import warnings
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,13 +152,13 @@ class FittedTable(Candidate):
         report = report_of(brought, options.model)
         return publish_model(export, repository, options, rows=run / HELD_OUT_NAME, report=report, say=say).folder
 
+    @abstractmethod
     def _choose(self, shared: Shared, frames: Frames, until_s: float) -> dict[str, Any]:
         """The values that the validation rows like best."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _model(self, shared: Shared, frames: Frames, point: Mapping[str, Any]) -> Any:
         """A model that is not fitted yet."""
-        raise NotImplementedError
 
 
 class LinearTable(FittedTable):

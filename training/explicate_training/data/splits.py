@@ -5,6 +5,7 @@ share. With groups, whole groups are drawn, and of several draws the one whose s
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ _FEW_ROWS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledSet:
+class LabelledSet(ABC):
     """Labelled rows; a kind of data adds what it reads, in arrays by row but for those that rows share."""
 
     shared: ClassVar[tuple[str, ...]] = ()
@@ -43,9 +44,9 @@ class LabelledSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @abstractmethod
     def content(self, place: int) -> Any:
         """What a row holds besides its label, as JSON has it."""
-        raise NotImplementedError
 
     def told(self, place: int) -> str:
         """The same for people, in one line."""
