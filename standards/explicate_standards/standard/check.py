@@ -55,6 +55,8 @@ class Checked:
         waivers: of requirements that it need not meet; see `waiving`.
         kept_rows_sha256: of the file with test rows that the bundle keeps; empty if it keeps none.
         groups: of rows side by side, where the standard compares them.
+        refused: whether a server refuses what is on record, whatever can be waived or passed over: nothing that is
+            missing, stale or about something else can.
     """
 
     standard: Standard
@@ -67,6 +69,7 @@ class Checked:
     waivers: tuple[Waiver, ...] = ()
     kept_rows_sha256: str = ""
     groups: tuple[GroupTable, ...] = ()
+    refused: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -74,8 +77,7 @@ class Checked:
         found = {judgement.verdict for judgement in self.judgements}
         if Verdict.NOT_MET in found:
             return Verdict.NOT_MET
-        refused = self.standard.refuses_unknown and Verdict.CANNOT_TELL in found
-        if refused:
+        if self.refused or (self.standard.refuses_unknown and Verdict.CANNOT_TELL in found):
             return Verdict.CANNOT_TELL
         return Verdict.WAIVED if Verdict.WAIVED in found else Verdict.MET
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import inf, sqrt
 
 import numpy as np
 from scipy.stats import binom, chi2
 
 from explicate.errors import UsageError
-from explicate_bundle.standard.verdicts import Bounds, Line, Verdict
+from explicate_bundle.standard.verdicts import Bounds, Line
 from explicate_standards.outcomes.measures import MEASURES
 from explicate_standards.outcomes.outcomes import Floats
 from explicate_standards.standard.requirement import Evidence, Judgement, Requirement, class_index
@@ -36,13 +36,12 @@ class ForgettingRequirement(Requirement):
             yield replace(self._judged(evidence, "forgotten", _UNKNOWN, self.line), note=note)
         for one in known.values():
             bounds = Bounds(one.lost, one.lower, one.upper, one.rows)
-            judged = self._judged(evidence, f"{one.measured} lost, {one.about}", bounds, self.line, note=one.note)
+            note = one.note
             if evidence.confidence > one.confidence:
-                note = (
-                    f"training knows each bound with {one.confidence:g}, and the standard wants {evidence.confidence:g}"
-                )
-                judged = replace(judged, verdict=Verdict.CANNOT_TELL, note=note)
-            yield judged
+                wanted = f"and the standard wants {evidence.confidence:g}"
+                note = f"training knows each bound with {one.confidence:g}, {wanted}"
+                bounds = replace(bounds, lower=-inf, upper=inf)  # on record they would be as sure as the others
+            yield self._judged(evidence, f"{one.measured} lost, {one.about}", bounds, self.line, note=note)
 
     def needs(self) -> tuple[str, str]:
         """The run's figures."""

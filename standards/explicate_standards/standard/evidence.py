@@ -85,7 +85,9 @@ def prepared(
     rivals = open_rivals(_needed(standard, "against"), model, rows, folder=standard.path.parent, live=live)
     cases = read_suites(standard.suite, model) if standard.suite is not None else []
     names = _needed(standard, "disturbance")
-    every = list(disturbances_of(model)) if WORST in names else names
+    every = dict.fromkeys(
+        [*(disturbances_of(model) if WORST in names else ()), *(one for one in names if one != WORST)]
+    )
     with _about(standard, "robustness"):
         found = {name: disturbed(model, rows.labelled, name) for name in every}
     return Prepared(standard, model, rows, rivals, cases, found, replace(evidence, absent=rivals.absent))

@@ -50,7 +50,9 @@ def check_recorded(standard: Standard, folder: Path, *, against: Path | None = N
         judgements,
         max(record.uses, uses_of(record.rows_sha256)),
     )
-    return excused(checked, record.waivers) if standard.takes_waivers else checked
+    checked = excused(checked, record.waivers) if standard.takes_waivers else checked
+    refused = any(one.waiver is None for one in gate.unmet(bundle, live_manifest))
+    return replace(checked, refused=refused)
 
 
 def _judged(
@@ -92,7 +94,7 @@ def _of_figure(
     if beside_live and live is not None and figure.against_sha256 != content_sha256(live):
         stale = f"it was compared with another model than version {live.version}, which is live: {_MEASURE}"
         return replace(judged, verdict=Verdict.CANNOT_TELL, note=stale)
-    if (why := _doubt(gate, wanted, figure, record)) and judged.verdict is not Verdict.NOT_MET:
+    if why := _doubt(gate, wanted, figure, record):
         return replace(judged, verdict=Verdict.CANNOT_TELL, note=why)
     if figure.machine and figure.machine != this_machine():
         return replace(judged, note=f"measured on {figure.machine}, not here; {figure.note}".rstrip("; "))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from explicate.errors import UsageError
 from explicate_bundle.outcomes.resampling import Counts, as_they_are, mean
 from explicate_bundle.standard.verdicts import Bounds, Line
+from explicate_standards.bootstrap import CONFIDENCE
 from explicate_standards.outcomes.fairness import GAPS, RATES_OF, SELECTION_RATIO, Groups, answers_of
 from explicate_standards.outcomes.measures import MEASURES, Measure, decisions
 from explicate_standards.outcomes.outcomes import Floats, Outcomes
@@ -180,8 +181,11 @@ class PriceRequirement(Requirement):
             bounds = Bounds(float("nan"), -np.inf, np.inf, 0)
             yield replace(self._judged(evidence, self.metric, bounds, self.line), note=found)
             return
-        bounds = Bounds(found.value, found.interval.lower, found.interval.upper, found.inputs)
-        yield self._judged(evidence, self.metric, bounds, self.line)
+        bounds, note = Bounds(found.value, found.interval.lower, found.interval.upper, found.inputs), ""
+        if evidence.confidence > (1 + CONFIDENCE) / 2:
+            bounds = replace(bounds, lower=-np.inf, upper=np.inf)
+            note = f"each bound is known with {(1 + CONFIDENCE) / 2:g}, and the standard wants {evidence.confidence:g}"
+        yield self._judged(evidence, self.metric, bounds, self.line, note=note)
 
     def needs(self) -> tuple[str, str]:
         """The metric."""

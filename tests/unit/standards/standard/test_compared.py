@@ -10,10 +10,13 @@ import pytest
 
 from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
+from explicate_bundle.bundle import read_manifest, verify_bundle
 from explicate_bundle.objective import CLASSIFICATION
 from explicate_bundle.outcomes.baseline_answers import BaselineAnswers, write_baseline
 from explicate_bundle.outcomes.decision_rule import Decision
+from explicate_bundle.standard.gate import StandardGate
 from explicate_bundle.standard.verdicts import Verdict
+from explicate_bundle.standard.waivers import Waiver, today
 from explicate_standards.evaluated_model import open_published
 from explicate_standards.outcomes.outcomes import Outcomes
 from explicate_standards.outcomes.rivals import open_rivals
@@ -230,6 +233,24 @@ def test_a_record_beside_what_is_no_longer_live_is_stale(rows: Path, tmp_path: P
     found = check_recorded(read_standard(standard), folder, against=other)
     assert found.judgements[-1].verdict is Verdict.CANNOT_TELL
     assert "another model than version 1, which is live" in found.judgements[-1].note
+
+
+@pytest.mark.parametrize("options", ['cannot_tell = "warn"\n', "waivers = true\n"])
+@pytest.mark.parametrize("fault", ["missing", "stale", "confidence"])
+def test_what_a_server_refuses_is_never_met_by_the_record(rows: Path, tmp_path: Path, options: str, fault: str) -> None:
+    folder = publish_version(tmp_path / "repository", GOOD, 2)
+    more = f'{REQUIRED}, {{ id = "auroc", metric = "auroc", at_least = 0.5 }}'
+    told = more if fault != "missing" else REQUIRED
+    waivers = tuple(Waiver(one, "Ann", "for now", today()) for one in ("accuracy", "slices", "no-worse", "auroc"))
+    record(folder, standard_file(tmp_path / "s.toml", told, options, slices=SLICES), rows, waivers=waivers)
+    wanted = options + ("confidence = 0.99\n" if fault == "confidence" else "")
+    standard = standard_file(tmp_path / "wanted.toml", more, wanted, slices=SLICES)
+    live = publish_version(tmp_path / "other", WORSE, 1) if fault == "stale" else None
+    found = check_recorded(read_standard(standard), folder, against=live)
+    assert found.verdict is Verdict.CANNOT_TELL
+    manifest = None if live is None else read_manifest(live)
+    bundle = verify_bundle(folder, model="table", version=2)
+    assert any(one.waiver is None for one in StandardGate.read(standard).unmet(bundle, manifest))
 
 
 def test_a_bundle_without_a_record_says_what_to_give(bundle: Path, tmp_path: Path) -> None:
