@@ -122,7 +122,7 @@ def search(folder: Path, data: Path, flags: Sequence[str], minutes: float, only:
     """What a search came to; run, or gone on with, if it is not finished."""
     output = folder / (f"alone-{only}" if only else "auto")
     result = output / "result.json"
-    if not result.is_file():
+    if not result.is_file() or json.loads(result.read_text(encoding="utf-8"))["interrupted"]:
         command = [sys.executable, "-m", "explicate.cli.main", "auto", str(data), *flags, "--name", folder.name]
         command += ["--minutes", f"{minutes:g}", "--output", str(output), *(["--only", only] if only else [])]
         print(" ".join(command), file=sys.stderr, flush=True)

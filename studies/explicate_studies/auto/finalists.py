@@ -8,7 +8,7 @@ overlap, what kind of model it is.
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -136,7 +136,7 @@ def _measured(
             folder = exporter(candidates, finished).export(shared, finished, Path(repository), exporting, _quietly)
             model = open_published(folder)
             figures = _explained(shared, model, begin_s + seconds, Path(repository))
-            unmet = _unmet(standard, model, shared.rows) if standard is not None else ""
+            unmet = _unmet(standard, model, shared.rows, shared.say) if standard is not None else ""
     except ExplicateError as error:
         shared.say(f"explanations of {finished.name}: {error}")
         return replace(one, unmet=f"it cannot be exported ({error})", found_s=clock() - begin_s)
@@ -168,12 +168,13 @@ def _explained(shared: Shared, model: EvaluatedModel, until_s: float, folder: Pa
     return {name: one for result in found.results for name, one in figures_of(result).items()}
 
 
-def _unmet(standard: Standard, model: EvaluatedModel, rows: Path) -> str:
+def _unmet(standard: Standard, model: EvaluatedModel, rows: Path, say: Callable[[str], None]) -> str:
     """What of a standard a model does not meet on the validation rows, in words; empty if it may meet all."""
     try:
         checked = judge(standard, model, rows, live=None, say=_quietly)
     except ExplicateError as error:  # such as a slice or a suite that needs what validation rows do not have
-        return f"the standard cannot be judged on validation rows ({error})"
+        say(f"the standard cannot be judged on validation rows ({error})")
+        return ""
     missed = [one.requirement for one in checked.judgements if one.verdict is Verdict.NOT_MET]
     return f"on the validation rows it misses {', '.join(dict.fromkeys(missed))}" if missed else ""
 

@@ -102,7 +102,10 @@ def _frame(part: Table, schema: bundle_pb2.TabularSchema) -> pd.DataFrame:
             columns[column.name] = column.values.astype(np.float32).astype(np.float64)
         else:
             names = known[column.name]
-            columns[column.name] = pd.Categorical([one if one in set(names) else None for one in column.values], names)
+            of_the_model = set(names)
+            columns[column.name] = pd.Categorical(
+                [one if one in of_the_model else None for one in column.values], names
+            )
     return pd.DataFrame(columns)
 
 

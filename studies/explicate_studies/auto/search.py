@@ -197,7 +197,7 @@ def best_of(shared: Shared, finished: Mapping[str, Finished]) -> Finished | None
 def _tune(shared: Shared, candidates: Sequence[Candidate], found: Found, known: Mapping[str, Finished]) -> None:
     """Varies the best one in the time that is left: trees go on choosing, a network gets a study."""
     best, by_name = best_of(shared, found.finished), {one.name: one for one in candidates}
-    if "tuned" in known:
+    if "tuned" in known and _networks(candidates):
         found.finished["tuned"] = known["tuned"]
     if best is None or shared.budget.search_left_s < LEAST_TUNING_S:
         return

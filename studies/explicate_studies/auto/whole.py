@@ -224,7 +224,7 @@ def _end(
         "spent_s": round(shared.budget.spent_s, 1),
         "data_sha256": shared.run.sha256,
     }
-    result = write_result(shared, won, ranked, published, text, more_told)
+    result = write_result(shared, won, ranked, published, how, text, more_told)
     return Ended(published, text, candidate_table(story), board_text(groups), report, result, found.interrupted)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any  # JSON values
 
@@ -33,6 +34,12 @@ class Publishing:
     allow_unmet: bool = False
     given: str = ""
 
+    def document(self) -> dict[str, Any]:
+        """What decides what is published, as JSON has it: of the standard its digest."""
+        digest = "" if self.standard is None else sha256(self.standard.read_bytes()).hexdigest()
+        place = str(self.repository.resolve())
+        return {"repository": place, "name": self.name, "standard": digest, "allow_unmet": self.allow_unmet}
+
 
 @dataclass(frozen=True)
 class Published:
@@ -53,7 +60,7 @@ class Published:
 
 def publish(shared: Shared, candidates: Sequence[Candidate], won: Compared, how: Publishing) -> Published:
     """Exports the winner, which is checked on the way; one that was exported before is left as it is."""
-    if (known := _published_before(shared, won.finished)) is not None:
+    if (known := _published_before(shared, won.finished, how)) is not None:
         return known
     lines: list[str] = []
 
@@ -95,11 +102,12 @@ def _check_learnt(finished: Finished) -> None:
         raise TrivialModel(f"it is not better than always the same answer ({verdict.get('sentence', '')})")
 
 
-def _published_before(shared: Shared, finished: Finished) -> Published | None:
-    """What an earlier call published, if it was this very run."""
+def _published_before(shared: Shared, finished: Finished, how: Publishing) -> Published | None:
+    """What an earlier call published, if it was this very run, held to the same and put to the same place."""
     try:
         told = json.loads((shared.folder / RESULT_NAME).read_text(encoding="utf-8"))
         same = told["winner"]["name"] == finished.name and told["winner"]["seconds"] == finished.seconds
+        same = same and told["published_as"] == how.document()
         bundle = Path(told["bundle"]) if told["bundle"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -138,6 +146,7 @@ def write_result(
     won: Compared,
     ranked_: Sequence[Compared],
     published: Published,
+    how: Publishing,
     paragraph: str,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -146,6 +155,7 @@ def write_result(
         "winner": {"name": won.finished.name, "run": won.finished.run, "seconds": won.finished.seconds},
         "bundle": str(published.bundle) if published.bundle else None,
         "why_not_published": published.why_not,
+        "published_as": how.document(),
         "standard": published.standard,
         "checked": list(published.lines),
         "metric": shared.metric,

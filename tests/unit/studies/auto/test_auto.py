@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +111,20 @@ def test_the_same_command_again_trains_nothing_and_publishes_nothing_new(request
     assert again.published.bundle == whole.published.bundle
     assert again.paragraph.split("An explanation takes")[0] == whole.paragraph.split("An explanation takes")[0]
     assert sum("finished before," in line for line in lines) == len(NAMES)
+
+
+def test_the_same_search_held_to_something_else_is_published_anew(
+    request_: Request, whole: Ended, tmp_path: Path
+) -> None:
+    assert request_.output is not None
+    shutil.copytree(request_.output, tmp_path / "found")
+    (tmp_path / "found" / "spent.json").write_text('{"seconds": 61.0}')
+    hard = tmp_path / "hard.toml"
+    hard.write_text(STANDARD.format(least=0.999), encoding="utf-8")
+    again = ended(replace(request_, output=tmp_path / "found", standard=hard))
+    assert whole.published.bundle is not None
+    assert again.published.bundle is None
+    assert "NOT MET" in again.published.standard
 
 
 def test_other_data_do_not_go_into_the_same_folder(request_: Request, whole: Ended) -> None:
