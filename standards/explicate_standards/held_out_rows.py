@@ -181,3 +181,8 @@ def _lines(path: Path, content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a JSON value is a number, and neither true nor false, infinite or not a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

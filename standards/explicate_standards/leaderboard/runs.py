@@ -9,7 +9,6 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from typing import Any  # JSON values
 
@@ -20,7 +19,7 @@ from explicate.errors import UsageError
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.objective import OBJECTIVES, Objective
 from explicate_bundle.telling.slice_notes import SLICES_KEY, read_slices
-from explicate_standards.held_out_rows import HELD_OUT_NAME, json_lines, label_of
+from explicate_standards.held_out_rows import HELD_OUT_NAME, is_finite, json_lines, label_of
 from explicate_standards.outcomes.measures import MEASURES
 from explicate_standards.outcomes.outcomes import Outcomes, targets_of
 from explicate_standards.run_report import METRICS_KEY
@@ -169,7 +168,7 @@ def _rows(path: Path, objective: Objective, labels: Sequence[str]) -> list[tuple
     wanted = objective.outputs(len(labels))
     for place, line in json_lines(path):
         outputs = line.get("outputs")
-        if not isinstance(outputs, list) or len(outputs) != wanted or not all(map(_is_finite, outputs)):
+        if not isinstance(outputs, list) or len(outputs) != wanted or not all(map(is_finite, outputs)):
             raise UsageError(f'{path}, line {place}: "outputs" are not {wanted} numbers that the model gave')
         try:
             label = label_of(line, objective, labels)
@@ -202,8 +201,4 @@ def _metrics(path: Path) -> dict[str, Any]:
 
 
 def _finite(told: object) -> dict[str, float]:
-    return {name: float(value) for name, value in told.items() if _is_finite(value)} if isinstance(told, dict) else {}
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return {name: float(value) for name, value in told.items() if is_finite(value)} if isinstance(told, dict) else {}

@@ -8,7 +8,6 @@ path of a bundle.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any  # JSON values
 
@@ -18,7 +17,7 @@ from explicate.errors import UsageError
 from explicate_bundle.outcomes.baseline_answers import BASELINE_NAME, BaselineAnswers, rule_of
 from explicate_server.registry.label_store import LIVE
 from explicate_standards.evaluated_model import EvaluatedModel, open_published
-from explicate_standards.held_out_rows import HeldOutRows, LabelledInput, read_rows
+from explicate_standards.held_out_rows import HeldOutRows, LabelledInput, is_finite, read_rows
 from explicate_standards.outcomes.outcomes import Outcomes, labelled
 
 FP32, BASELINE, MAJORITY = "fp32", "baseline", "majority"
@@ -138,7 +137,7 @@ def _baseline(rows: JudgedRows, model: EvaluatedModel) -> BaselineAnswers | None
     try:
         document: Any = json.loads(path.read_text(encoding="utf-8"))
         name, digest, given = document["name"], document["held_out_sha256"], document["outputs"]
-        right = isinstance(name, str) and all(len(one) == wanted and all(map(_is_finite, one)) for one in given)
+        right = isinstance(name, str) and all(len(one) == wanted and all(map(is_finite, one)) for one in given)
         rule = rule_of(document, several=model.kind.predicts.answer == "labels")
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         right = False
@@ -165,7 +164,3 @@ def judged_rows(path: Path, given: HeldOutRows) -> JudgedRows:
         UsageError: none does.
     """
     return JudgedRows(path, given.sha256, labelled(given))
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

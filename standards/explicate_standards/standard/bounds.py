@@ -133,9 +133,14 @@ def bootstrapped(
     return Bounds(value, lower, upper, rows)
 
 
+def proven_by_none(cases: int, confidence: float) -> float:
+    """The largest share of failures that no failure in so many cases leaves possible: 1 − (1 − c)^(1/n)."""
+    return 1.0 - float((1.0 - confidence) ** (1.0 / cases))
+
+
 def not_surer(bounds: Bounds, rows: int | None, confidence: float) -> Bounds:
     """The same, but on neither side surer than of a share of which none was seen in so many rows; None: of numbers."""
-    unseen = inf if not rows else 1.0 - float((1.0 - confidence) ** (1.0 / rows))
+    unseen = inf if not rows else proven_by_none(rows, confidence)
     lower, upper = min(bounds.lower, bounds.value - unseen), max(bounds.upper, bounds.value + unseen)
     return Bounds(bounds.value, lower, upper, bounds.rows)
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate_bundle.standard.verdicts import Bounds
 from explicate_standards.outcomes.fairness import GAPS, answers_of
-from explicate_standards.standard.bounds import bootstrapped, wilson
+from explicate_standards.standard.bounds import wilson
 from explicate_standards.standard.requirement import Evidence, Requirement
-from explicate_standards.standard.requirements import FairnessRequirement
+from explicate_standards.standard.requirements import FairnessRequirement, gap_bounds
 
 _Flags = NDArray[np.bool_]
 
@@ -55,8 +54,8 @@ def _table(column: str, label: str, evidence: Evidence) -> GroupTable:
     groups = tuple(_rates(masks, answered, true, evidence))
     kept = [masks[one.name] for one in groups if one.counted]
     gaps = {
-        name: bootstrapped(partial(gap, answered, true, np.stack(kept)), len(outcomes), evidence.confidence)
-        for name, gap in (GAPS.items() if len(kept) >= 2 else ())
+        name: gap_bounds(name, answered, true, np.stack(kept), evidence.confidence)
+        for name in (GAPS if len(kept) >= 2 else ())
     }
     return GroupTable(column, label, evidence.minimum_rows, groups, gaps)
 

@@ -6,7 +6,7 @@ from math import ceil, log, sqrt
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from explicate_standards.standard.bounds import score_variance
+from explicate_standards.standard.bounds import proven_by_none, score_variance
 
 POWER = 0.8
 # Shares of rows that exactly one of two equally good models has right: fine-tunings of one base on one data set.
@@ -36,11 +36,6 @@ def least_margin(apart: float, rows: int, confidence: float, power: float = POWE
 def named_margin(apart: float, rows: int, confidence: float) -> float:
     """The same as a plan names it, to three decimals: rounded up, for a smaller one would have less power."""
     return ceil(least_margin(apart, rows, confidence) * 1000) / 1000
-
-
-def proven_by_none(cases: int, confidence: float) -> float:
-    """The largest share of failures that no failure in so many cases leaves possible: 1 − (1 − c)^(1/n)."""
-    return 1.0 - float((1.0 - confidence) ** (1.0 / cases))
 
 
 def cases_without_failure(share: float, confidence: float) -> int:

@@ -252,7 +252,7 @@ class FairnessRequirement(Requirement):
             yield replace(self._judged(evidence, title, bounds, self.line), note=note)
             return
         answered, true = answers_of(outcomes, label)
-        bounds = _gap_bounds(self.metric, answered, true, np.stack(list(kept.values())), evidence.confidence)
+        bounds = gap_bounds(self.metric, answered, true, np.stack(list(kept.values())), evidence.confidence)
         rates = ", ".join(f"{name} {answered[rows].mean():.3f} of {rows.sum():,}" for name, rows in kept.items())
         yield self._judged(evidence, title, bounds, self.line, note=f"answered: {rates}{without}")
 
@@ -267,9 +267,10 @@ class FairnessRequirement(Requirement):
         return "groups", self.over
 
 
-def _gap_bounds(
+def gap_bounds(
     metric: str, answered: NDArray[np.bool_], true: NDArray[np.bool_], groups: Groups, confidence: float
 ) -> Bounds:
+    """A gap between groups, bool[groups, rows], by the bounds of its largest pair; unknown where one has no rate."""
     rows = int(groups.any(axis=0).sum())
     value = float(GAPS[metric](answered, true, groups, as_they_are(len(true)))[0])
     if not np.isfinite(value):  # a group without any row that is, or is not, of the class

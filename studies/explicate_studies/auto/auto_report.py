@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explicate.views.page_style import PAGE_STYLE
+from explicate_standards.leaderboard.boards import as_text
 from explicate_standards.leaderboard.ranking import Group
 from explicate_studies.auto.candidates import Shared
 from explicate_studies.auto.finalists import Compared
 from explicate_studies.auto.search import Found
-from explicate_studies.auto.winner import BOARD_NAMES, Published, board_text, held_out
+from explicate_studies.auto.winner import BOARD_NAMES, Published, held_out
 from explicate_studies.choice import Measured
 from explicate_training.config.config_file import format_config
 from explicate_training.loop.progress import duration
@@ -168,7 +169,7 @@ def write_page(story: Story, groups: Sequence[Group], text: str) -> Path:
         rows=[_row(one, story.won, shared.folder) for one in story.ranked],
         failed=story.found.failed,
         untried={name: story.titles[name] for name in story.found.untried},
-        board=board_text(groups),
+        board=as_text(groups),
         board_page=BOARD_NAMES[0],
         checked=published.lines if published.standard else (),
         minutes=f"{shared.budget.seconds / 60:g}",

@@ -30,6 +30,7 @@ from explicate_studies.choice import Measured
 from explicate_studies.measure import figures_of
 from explicate_studies.trial import BUNDLES
 from explicate_studies.tune_options import EVALUATIONS
+from explicate_training.data.header import quietly
 from explicate_training.loop.progress import duration
 
 Samples = NDArray[np.float64]
@@ -133,7 +134,7 @@ def _measured(
     try:
         with tempfile.TemporaryDirectory(prefix=BUNDLES, dir=shared.folder) as repository:
             exporting = ExportOptions("candidate", compared_inputs=_COMPARED_INPUTS, allow_trivial=True, variants=())
-            folder = exporter(candidates, finished).export(shared, finished, Path(repository), exporting, _quietly)
+            folder = exporter(candidates, finished).export(shared, finished, Path(repository), exporting, quietly)
             model = open_published(folder)
             figures = _explained(shared, model, begin_s + seconds, Path(repository))
             unmet = _unmet(standard, model, shared.rows, shared.say) if standard is not None else ""
@@ -171,7 +172,7 @@ def _explained(shared: Shared, model: EvaluatedModel, until_s: float, folder: Pa
 def _unmet(standard: Standard, model: EvaluatedModel, rows: Path, say: Callable[[str], None]) -> str:
     """What of a standard a model does not meet on the validation rows, in words; empty if it may meet all."""
     try:
-        checked = judge(standard, model, rows, live=None, say=_quietly)
+        checked = judge(standard, model, rows, live=None, say=quietly)
     except ExplicateError as error:  # such as a slice or a suite that needs what validation rows do not have
         say(f"the standard cannot be judged on validation rows ({error})")
         return ""
@@ -195,7 +196,3 @@ def winner_of(ranked: Sequence[Compared]) -> Compared | None:
 def _dearer(price: Measured, cheapest: Measured) -> bool:
     """Whether the intervals of two prices are apart."""
     return price.lower > cheapest.upper
-
-
-def _quietly(line: str) -> None:
-    """Nobody hears of it."""

@@ -16,6 +16,7 @@ from explicate_studies.space import point_of, ready_space
 from explicate_studies.study import Study, point_words
 from explicate_studies.trial import Subject, answers_of
 from explicate_studies.tune_options import METRIC, TuneOptions
+from explicate_training.data.header import quietly
 from explicate_training.loop.progress import duration
 
 LEAST_TUNING_S = 20.0
@@ -34,7 +35,7 @@ def tune_network(shared: Shared, candidate: Network, first: Finished) -> Finishe
         _subject(shared, candidate, options, goals),
         space,
         _nothing,
-        _quietly,
+        quietly,
         known=_known(shared, candidate, first, space),
     )
     wanted = max(LEAST_TUNING_S / 2, _LEAST_OF_A_RUN * first.seconds)
@@ -121,7 +122,3 @@ def _best(shared: Shared, candidate: Network, first: Finished, tried: list[Tried
 def _nothing(run: Path, rows: Path, options: TuneOptions) -> Mapping[str, Measured]:  # noqa: ARG001
     """Trials are judged by the metric alone."""
     return {}
-
-
-def _quietly(line: str) -> None:
-    """What a study says is said in other words."""

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any  # JSON values; runs of any kind
 
 from explicate.errors import ExplicateError, UsageError
+from explicate_standards.leaderboard.boards import as_text
 from explicate_standards.standard.standard import Standard, read_standard
 from explicate_studies.auto.auto_report import Story, candidate_table, paragraph, write_page
 from explicate_studies.auto.budget import SPENT_NAME, Budget, Clock
@@ -20,9 +21,7 @@ from explicate_studies.auto.winner import (
     Published,
     Publishing,
     board,
-    board_text,
     check_publishing,
-    failed,
     publish,
     write_result,
 )
@@ -225,7 +224,7 @@ def _end(
         "data_sha256": shared.run.sha256,
     }
     result = write_result(shared, won, ranked, published, how, text, more_told)
-    return Ended(published, text, candidate_table(story), board_text(groups), report, result, found.interrupted)
+    return Ended(published, text, candidate_table(story), as_text(groups), report, result, found.interrupted)
 
 
 def _published(shared: Shared, candidates: list[Candidate], won: Any, how: Publishing) -> Published:
@@ -233,4 +232,4 @@ def _published(shared: Shared, candidates: list[Candidate], won: Any, how: Publi
         return publish(shared, candidates, won, how)
     except ExplicateError as error:
         shared.say(f"export: {error}")
-        return failed(error)
+        return Published(None, str(error))

@@ -7,10 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any  # JSON values
 
-from explicate.errors import ExplicateError, UsageError
+from explicate.errors import UsageError
 from explicate_export.errors import StandardNotMet, TrivialModel
 from explicate_export.export import ExportOptions
-from explicate_standards.leaderboard.boards import as_csv, as_documents, as_page, as_text
+from explicate_standards.leaderboard.boards import as_csv, as_documents, as_page
 from explicate_standards.leaderboard.ranking import DEFAULT_MEASURES, Group, ranked
 from explicate_standards.leaderboard.runs import read_run
 from explicate_standards.outcomes.measures import measures_of
@@ -129,11 +129,6 @@ def board(shared: Shared, finished: Sequence[Finished]) -> list[Group]:
     return groups
 
 
-def board_text(groups: Sequence[Group]) -> str:
-    """The same for the terminal."""
-    return as_text(groups)
-
-
 def held_out(finished: Finished, metric: str) -> Measured | None:
     """A candidate's figure on the held-out rows, as its run has it; None where it has none."""
     test: Mapping[str, Any] = json.loads((Path(finished.run) / "metrics.json").read_text(encoding="utf-8"))["test"]
@@ -199,8 +194,3 @@ def check_publishing(how: Publishing) -> None:
         check_options(how.repository, ExportOptions(how.name))
     except UsageError as error:
         raise UsageError(f"the winner could not be published: {error}") from None
-
-
-def failed(error: ExplicateError) -> Published:
-    """What is told where publishing itself went wrong."""
-    return Published(None, str(error))

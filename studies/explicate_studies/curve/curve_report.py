@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from explicate.views import tables
 from explicate.views.page_style import PAGE_STYLE
 from explicate_studies.curve.doubling import Mean, doubling, mean_of, sentences
 from explicate_studies.curve.points import RECIPES, Plan, Point
@@ -37,12 +38,11 @@ def _rows(points: Sequence[Point], plan: Plan) -> list[tuple[int, str, Mean, Mea
 def table(points: Sequence[Point], plan: Plan) -> str:
     """Means with 95 % intervals over draws, for the terminal."""
     head = [f"labels {plan.of}", "recipe", f"{plan.title}, test", "simple model", "draws"]
-    lines = [head, *([str(size), RECIPES[how], mean.told(), simple.told(), str(mean.count)]
-                     for size, how, mean, simple in _rows(points, plan))]  # fmt: skip
-    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    body = (
+        (str(size), RECIPES[how], mean.told(), simple.told(), str(mean.count))
+        for size, how, mean, simple in _rows(points, plan)
     )
+    return tables.table(head, body)
 
 
 def write_report(points: Sequence[Point], plan: Plan) -> Path:

@@ -8,6 +8,7 @@ from typing import Any  # runs of any kind
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_training.data.header import quietly
 from explicate_training.data.splits import Splits
 from explicate_training.label_review.label_model import FittedLabels, LabelModel, Reason, Rows
 from explicate_training.loop.progress import StepProgress
@@ -33,7 +34,7 @@ class NetworkLabels(LabelModel):
         parts = run.splits.by_name()
         run.targets = {name: run.task.targets(part.labels.tolist(), run.labels) for name, part in parts.items()}
         run.scale = run.task.scale(run.targets["train"])
-        run.say = _quietly
+        run.say = quietly
         run.report, _ = run.describe_data()
         run.load()
         run.start_terms()
@@ -55,7 +56,3 @@ class _FittedNetwork(FittedLabels):
 
     def reasons(self, row: int, given: int, suggested: int) -> list[Reason]:
         return self._simple.reasons(row, given, suggested)
-
-
-def _quietly(line: str) -> None:
-    """What a fold's run has to say of its data is known."""
