@@ -147,5 +147,10 @@ def _check_few_shot(config: Config) -> None:
             f"few_shot.enabled does not go with [interpretability] ({', '.join(active)}), which changes a loss that "
             "the recipe does not have: leave one of the two out"
         )
+    if config.fairness.over:
+        raise UsageError(
+            "few_shot.enabled does not go with [fairness], which weighs rows in a loss that the recipe does not have: "
+            "leave one of the two out"
+        )
     if config.training.label_smoothing:
         raise UsageError("training.label_smoothing is for labels learnt at once, not for few_shot: leave it out")

@@ -111,6 +111,7 @@ def test_few_labels_are_told_of_the_recipe(tmp_path: Path) -> None:
         ({"interpretability": InterpretabilityConfig()}, "interpretability"),
         ({"data": {"task": "regression"}}, "data.task is regression"),
         ({"training": {"label_smoothing": 0.1}}, "label_smoothing"),
+        ({"fairness": {"over": "site"}}, r"does not go with \[fairness\]"),
     ],
 )
 def test_options_that_the_recipe_does_not_read_are_refused(
