@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from explicate_bundle.model_inputs import ModelInput
 from explicate_server.explain import GameExplanation, explain_game
 from explicate_server.explain.estimators import kernel_shap
-from explicate_server.inference.explain_options import PREDICTED_CLASS, ExplainOptions, Outputs, ResolvedOptions
+from explicate_server.inference.asking.targets import PREDICTED_CLASS, Outputs
+from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions
 from explicate_server.modalities.modality import Game, Player
 from explicate_standards.evaluated_model import EvaluatedModel
 from explicate_standards.held_out_rows import LabelledInput

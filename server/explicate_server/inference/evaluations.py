@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.explain.game import Asked
-from explicate_server.inference.explain_options import Outputs
+from explicate_server.inference.asking.targets import Outputs
 from explicate_server.registry.records import Scales
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.queue import Row, Ticket

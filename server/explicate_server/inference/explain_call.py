@@ -23,8 +23,10 @@ from explicate_server.explain.method import Method
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.rounds import StopReason
 from explicate_server.inference.admission import Seat
+from explicate_server.inference.asking.additions import NOTHING_ADDED, Additions
+from explicate_server.inference.asking.targets import Outputs
 from explicate_server.inference.evaluations import Evaluations, GameValues, Timings, ValueStore
-from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, Outputs, ResolvedOptions
+from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, ResolvedOptions
 from explicate_server.inference.explain_work import (
     ExplainAnswer,
     Work,
@@ -249,7 +251,12 @@ class ExplainCall:
                 yield await self._answer(work, final=False)
         if run.stop_reason is StopReason.DEADLINE and await self._fit(knows_the_ends_only, run, ends):
             raise DeadlinePassed("NO_TIME_TO_EXPLAIN", "only the prediction is known; ask for it, or give more time")
+        work.additions = await self._additions(work)
         yield await self._answer(work, final=True)
+
+    async def _additions(self, work: Work) -> Additions:  # noqa: ARG002 - nothing can be asked for yet
+        """What was asked for beside the attributions, of a run that is over."""
+        return NOTHING_ADDED
 
     async def _guess(self, work: Work) -> Attribution | None:
         """What the bundle's preview explainer makes of the input; None without one."""

@@ -13,8 +13,10 @@ from explicate_server.explain.attribution import Attribution
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.rounds import ExplanationRun, StopReason
+from explicate_server.inference.asking.additions import NOTHING_ADDED, Additions
+from explicate_server.inference.asking.targets import Outputs
 from explicate_server.inference.evaluations import Evaluations, Timings
-from explicate_server.inference.explain_options import Outputs, ResolvedOptions
+from explicate_server.inference.explain_options import ResolvedOptions
 from explicate_server.inference.told_outputs import told_game
 from explicate_server.modalities.modality import EncodedInput, Game, Player, TellsItself
 from explicate_server.registry.records import ServedModel
@@ -49,6 +51,7 @@ class ExplainAnswer:
     converged: bool
     timings: Timings
     final: bool
+    additions: Additions
     preview: bool = False
 
 
@@ -65,6 +68,7 @@ class Work:
     run: ExplanationRun
     evaluations: "Evaluations | _OneRow"
     unevaluated: int = 0
+    additions: Additions = NOTHING_ADDED
 
     def answer(self, quality: Quality, timings: Timings, *, final: bool) -> ExplainAnswer:
         """What is known now."""
@@ -91,6 +95,7 @@ class Work:
             converged=run.converged,
             timings=timings,
             final=final,
+            additions=self.additions,
         )
 
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from explicate_bundle.model_inputs import ModelInput
 from explicate_server.errors import NotFound, NotServable, ServerError
 from explicate_server.explain.quality import spearman
-from explicate_server.inference.explain_options import ExplainOptions, Target
+from explicate_server.inference.asking.targets import Target
+from explicate_server.inference.explain_options import ExplainOptions
 from explicate_server.inference.explain_work import ExplainAnswer
 from explicate_server.inference.explainer import Explainer
 from explicate_server.inference.predictor import PackedAnswer, PredictAnswer, Predictor

@@ -9,8 +9,9 @@ from explicate_server.explain.attribution import Booleans, Floats, Indices
 from explicate_server.explain.quality import Faithfulness, QualityFigures
 from explicate_server.explain.rounds import StopReason
 from explicate_server.explain.shared_rounds import Ended
+from explicate_server.inference.asking.targets import PREDICTED_CLASS, Outputs
 from explicate_server.inference.evaluations import Timings
-from explicate_server.inference.explain_options import PREDICTED_CLASS, Outputs, ResolvedOptions
+from explicate_server.inference.explain_options import ResolvedOptions
 from explicate_server.inference.explain_work import know_the_ends_only
 from explicate_server.modalities.table_games import TablePlayer
 from explicate_server.registry.records import Scales

@@ -13,7 +13,7 @@ from explicate_bundle.objective import sigmoid, softmax
 from explicate_server.explain.added_game import AddedGame, Link, LinkKind
 from explicate_server.explain.told_game import ToldGame
 from explicate_server.explain.trees.tree_game import TreeGame
-from explicate_server.inference.explain_options import Outputs
+from explicate_server.inference.asking.targets import Outputs
 from explicate_server.modalities.modality import Contributions, Told
 
 _Floats = NDArray[np.float64]

@@ -16,14 +16,8 @@ from google.protobuf.descriptor import EnumDescriptor
 
 from explicate.v1 import explanation_pb2 as messages
 from explicate_server.errors import InvalidRequest, Violation
-from explicate_server.inference.explain_options import (
-    ClassName,
-    Contrast,
-    ExplainOptions,
-    ResolvedOptions,
-    Target,
-    check_options,
-)
+from explicate_server.inference.asking.targets import ClassName, Contrast, Target
+from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions, check_options
 from explicate_server.registry.records import Choices
 from explicate_server.settings import Settings
 

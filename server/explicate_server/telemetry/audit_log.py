@@ -30,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.call_record import CallRecord
-from explicate_server.inference.explain_options import ClassName, ResolvedOptions, Target
+from explicate_server.inference.asking.targets import ClassName, Target
+from explicate_server.inference.explain_options import ResolvedOptions
 from explicate_server.inference.explainer import Explained, ExplainedTable
 from explicate_server.registry.records import ServedModel
 from explicate_server.telemetry.logs import utc

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from test_batcher import GatedRuntime, collate, rows_of
 
+from explicate_server.inference.asking.targets import Outputs
 from explicate_server.inference.evaluations import Evaluations, Timings, ValueStore
-from explicate_server.inference.explain_options import Outputs
 from explicate_server.registry.records import Scales
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.instance import Instance

@@ -9,14 +9,8 @@ from numpy.typing import NDArray
 
 from explicate_server.errors import InvalidRequest
 from explicate_server.explain import explain_game
-from explicate_server.inference.explain_options import (
-    Contrast,
-    ExplainOptions,
-    ResolvedOptions,
-    Target,
-    check_options,
-    target_violations,
-)
+from explicate_server.inference.asking.targets import Contrast, Target, target_violations
+from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions, check_options
 from explicate_server.registry.records import Choices, Scales
 from explicate_server.settings import Settings
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit, softmax
 
 from explicate_bundle.objective import MULTI_LABEL, REGRESSION
-from explicate_server.inference.explain_options import ClassName, Contrast, Outputs, Target
+from explicate_server.inference.asking.targets import ClassName, Contrast, Outputs, Target
 from explicate_server.registry.records import Scales
 
 LABELS = ("a", "b", "c")
