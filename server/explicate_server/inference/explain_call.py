@@ -24,6 +24,7 @@ from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.rounds import StopReason
 from explicate_server.inference.admission import Seat
 from explicate_server.inference.asking.additions import NOTHING_ADDED, Additions
+from explicate_server.inference.asking.player_groups import grouped
 from explicate_server.inference.asking.targets import Outputs
 from explicate_server.inference.evaluations import Evaluations, GameValues, Timings, ValueStore
 from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, ResolvedOptions
@@ -131,7 +132,7 @@ class ExplainCall:
         # Everything that the game's values depend on.
         key = (
             *(served.bundle.digest, runtime.name, runtime.precision),
-            *(digest, self._players, options.masking),
+            *(digest, self._players, options.masking, game.regions),
             *(() if drawn is None else (options.max_evaluations, options.seed)),
         )
         with self._store.game(key, caller=self._caller) as known:
@@ -143,11 +144,12 @@ class ExplainCall:
     async def _prepare(self, value: ModelInput, field_path: str) -> tuple[EncodedInput, Game, bytes]:
         """The input ready for the model, its game, and its digest: of 8 MiB that alone takes 10 ms."""
         started_s = time.monotonic()
-        modality = self._served.modality
+        modality, checked = self._served.modality, self._checked
 
         def prepare() -> tuple[EncodedInput, Game, bytes]:
             (encoded,) = encode_inputs(self._served, [value], [field_path])
-            game = modality.game(value, encoded, players=self._players, masking=self._checked.masking)
+            whole = modality.game(value, encoded, players=self._players, masking=checked.masking)
+            game = grouped(whole, checked.given.groups, checked.given.fixed, modality=modality, usage=encoded.usage)
             return encoded, game, value.digest
 
         with tracing.span("prepare"):
@@ -207,6 +209,7 @@ class ExplainCall:
             scales=self._served.scales,
             timings=self._timings,
             seconds_left=self._deadline.seconds_left,
+            played=game.played,
         )
 
     async def _rounds(

@@ -7,7 +7,9 @@ from explicate_bundle.images import DEFAULT_SEGMENTS
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.method import DRAWN, MAX_SEED, Method
 from explicate_server.explain.methods import AUTO, NAMES, chosen, methods_of
+from explicate_server.inference.asking.player_groups import PlayerGroup, player_violations
 from explicate_server.inference.asking.targets import PREDICTED_CLASS, Target, target_violations
+from explicate_server.modalities.parts import Part
 from explicate_server.registry.records import Choices
 from explicate_server.settings import Settings
 
@@ -53,6 +55,8 @@ class ExplainOptions:
     quality: str | None = None
     max_players: int | None = None
     segments: int | None = None
+    groups: tuple[PlayerGroup, ...] = ()
+    fixed: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class ResolvedOptions:
     quality: str
     max_players: int | None
     segments: int | None
+    groups: tuple[PlayerGroup, ...]
+    fixed: tuple[Part, ...]
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,8 @@ class CheckedOptions:
             quality=given.quality or "basic",
             max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
             segments=self.segments,
+            groups=given.groups,
+            fixed=given.fixed,
         )
 
     def _max_evaluations(self, method: Method, players: int) -> int:
@@ -188,6 +196,7 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
         *_number_violations(options, settings),
         *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),
         *_method_violations(options, method, choices),
+        *player_violations(options.groups, options.fixed, drawn=method.drawn),
     ]
     if violations:
         raise InvalidRequest(violations)

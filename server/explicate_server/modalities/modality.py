@@ -1,9 +1,10 @@
 """What the rest of the server knows of an input: rows for the model, and a game to explain."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, Protocol, Self, runtime_checkable  # Any: float32 or float64
+from typing import Any, ClassVar, Protocol, Self, TypeAlias, runtime_checkable  # Any: float32 or float64
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,9 @@ from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.model_inputs import CellValue, ModelInput
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
+from explicate_server.explain.reduction import Reduction
 from explicate_server.explain.trees.tree_game import TreeBackground
+from explicate_server.modalities.parts import Part, PartProblem, Place
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
 from explicate_server.settings import Settings
@@ -29,6 +32,16 @@ class TextPlayer:
     spans: tuple[tuple[int, int], ...]
     in_pair: bool = False
 
+    @property
+    def places(self) -> int:
+        """How many places it has."""
+        return len(self.spans)
+
+    @property
+    def label(self) -> str:
+        """What complaints call it."""
+        return repr(self.text)
+
 
 @dataclass(frozen=True)
 class ColumnPlayer:
@@ -36,6 +49,16 @@ class ColumnPlayer:
 
     name: str
     columns: tuple[tuple[str, CellValue], ...]
+
+    @property
+    def places(self) -> int:
+        """How many columns it has."""
+        return len(self.columns)
+
+    @property
+    def label(self) -> str:
+        """What complaints call it."""
+        return repr(self.name)
 
 
 @dataclass(frozen=True)
@@ -48,9 +71,29 @@ class SegmentPlayer:
     id: int
     pixels: int
     box: tuple[int, int, int, int]
+    places: ClassVar[int] = 1
+
+    @property
+    def label(self) -> str:
+        """What complaints call it."""
+        return f"segment {self.id}"
 
 
-Player = TextPlayer | ColumnPlayer | SegmentPlayer
+@dataclass(frozen=True)
+class GroupPlayer:
+    """Parts that were asked for as one player, under its name."""
+
+    name: str
+    members: "tuple[Player, ...]"
+    places: ClassVar[int] = 1
+
+    @property
+    def label(self) -> str:
+        """What complaints call it."""
+        return repr(self.name)
+
+
+Player = TextPlayer | ColumnPlayer | SegmentPlayer | GroupPlayer
 
 
 @dataclass(frozen=True)
@@ -86,6 +129,9 @@ class ImageUsage:
     frames: int
 
 
+Usage: TypeAlias = TextUsage | ImageUsage | None
+
+
 class Game(Protocol):
     """An input with its players: what the model is asked when some of them are absent."""
 
@@ -107,11 +153,48 @@ class Game(Protocol):
     unspaced_scripts: Sequence[str] = ()
     """Scripts without spaces between words, whose words are the model's tokens; by their names in Unicode."""
 
+    fixed: Sequence[Player] = ()
+    """What is present in every coalition, because it was asked for."""
+
+    regions: bytes = b""
+    """What tells its players from those that `Modality.players_of` names: where regions are; empty without any."""
+
+    def joined(self, players: Sequence[int]) -> Player:
+        """Some of its players as one, in ascending order."""
+
+    def listed(self, players: Sequence[int]) -> Sequence[Player]:
+        """Some of its players for people to read: where those next to each other read better as one, they are one."""
+        return [self.players[player] for player in players]
+
     def grouped(self, groups: NDArray[np.intp]) -> Sequence[Player]:
         """The groups of neighbours as players; ``groups`` intp[players] says which one each player belongs to."""
+        starts = np.flatnonzero(np.diff(groups, prepend=-1)).tolist()
+        return [self.joined(range(*bounds)) for bounds in pairwise([*starts, len(groups)])]
+
+    def grouped_map(self, groups: NDArray[np.intp]) -> NDArray[np.intp] | None:
+        """The segment map of `grouped`."""
+        return None if self.segment_map is None else groups[self.segment_map]
+
+    def places(self, part: Part) -> Iterable[Place]:  # noqa: ARG002 - of a game that has no parts
+        """What a part covers of its players; raises PartProblem where that is nothing, or not clear."""
+        raise PartProblem("is no part of this input")
+
+    def with_regions(self, owners: Sequence[Sequence[Part]], usage: "Usage") -> "Game":  # noqa: ARG002 - most have none
+        """The game whose players are also the regions among the parts of each owner; `places` knows them then.
+
+        Raises:
+            RegionProblem: a part covers nothing, or what a region of another owner covers.
+        """
+        return self
+
+    def played(self, coalitions: Asked) -> Asked:
+        """Coalitions of its players as those that `rows` takes, and by which values are kept."""
+        return coalitions
 
     def rows(self, coalitions: Asked) -> list[Row]:
-        """A row of count b for each coalition of bool[m, players], True = present, or for each number intp[m]."""
+        """A row of count b for each coalition of bool[m, players] that was `played`, True = present, or for each number
+        intp[m].
+        """
 
 
 @runtime_checkable
@@ -159,6 +242,11 @@ class Contributions:
         """Those of some of several inputs."""
         return replace(self, row=self.row[inputs])
 
+    def reduced(self, reduction: Reduction) -> "Contributions":
+        """Of the smaller game of one input: what fixed players add is there whoever is present."""
+        background = np.moveaxis(reduction.sums(np.moveaxis(self.background, 1, 0)), 0, 1)
+        return Contributions(reduction.sums(self.row), background, self.bias + reduction.fixed_sum(self.row))
+
 
 @dataclass(frozen=True)
 class TreeFeatures:
@@ -181,6 +269,10 @@ class TreeFeatures:
         """Those of some of the inputs."""
         return replace(self, rows=self.rows[inputs])
 
+    def reduced(self, reduction: Reduction) -> "TreeFeatures":
+        """Of the smaller game of one input."""
+        return replace(self, background=self.background.reduced(reduction, self.rows))
+
 
 Told = Contributions | TreeFeatures
 """What a model tells of inputs, so that their games need not be asked for coalitions."""
@@ -202,7 +294,7 @@ class EncodedInput(Protocol):
         """The model row of the whole input."""
 
     @property
-    def usage(self) -> TextUsage | ImageUsage | None:
+    def usage(self) -> Usage:
         """How much of it the model sees; None if it always sees all of it."""
 
     @property
@@ -218,6 +310,9 @@ class Modality(Protocol):
 
     field: str
     """The field of a request's input that holds it."""
+
+    parts: tuple[type[Part], ...]
+    """What parts of it can be named for groups and fixed players."""
 
     maskings: tuple[str, ...]
     """How absence can be expressed for this model, the default first."""

@@ -53,6 +53,7 @@ from explicate_server.modalities.packed_table import (
     encode_columns,
     table_violations,
 )
+from explicate_server.modalities.parts import Named, Part, Place, column_places
 from explicate_server.modalities.table_claims import CONTRIBUTIONS, TableGraph, ToldBackground, checked_graph, claims
 from explicate_server.modalities.table_games import TableGames
 from explicate_server.modalities.table_trees import TREES, CheckedTrees, ToldTrees, checked_trees
@@ -142,12 +143,16 @@ class _ColumnGame(Game):
     players: Sequence[ColumnPlayer]
     unread: Sequence[ColumnPlayer] = ()
 
-    def grouped(self, groups: NDArray[np.intp]) -> list[ColumnPlayer]:
-        """The columns of each group under the names of its first and last player."""
-        return [
-            _joined([player for player, its_group in zip(self.players, groups, strict=True) if its_group == group])
-            for group in range(int(groups.max(initial=-1)) + 1)
-        ]
+    def joined(self, players: Sequence[int]) -> ColumnPlayer:
+        """Their columns under the names of the first and the last one."""
+        parts = [self.players[player] for player in players]
+        columns = tuple(column for part in parts for column in part.columns)
+        return parts[0] if len(parts) == 1 else ColumnPlayer(f"{parts[0].name} … {parts[-1].name}", columns)
+
+    def places(self, part: Part) -> list[Place]:
+        """The columns of a player, or one of them."""
+        players = [(player.name, [name for name, _ in player.columns]) for player in self.players]
+        return column_places(part, players, unread=[player.name for player in self.unread])
 
 
 class BackgroundGame(_ColumnGame):
@@ -215,13 +220,6 @@ class DrawnGame(_ColumnGame):
         return [Row(ROW_LENGTH, self._sample[number : number + 1]) for number in coalitions.tolist()]
 
 
-def _joined(players: Sequence[ColumnPlayer]) -> ColumnPlayer:
-    if len(players) == 1:
-        return players[0]
-    columns = tuple(column for player in players for column in player.columns)
-    return ColumnPlayer(f"{players[0].name} … {players[-1].name}", columns)
-
-
 # Suggestions that are measured and corrected when the model is loaded, up to four times as many: a row of a small
 # network takes microseconds. On a CPU batches of 512 rows give as much as larger ones, which leave a core's cache (of a
 # bare session ExplainTable of the credit model gives .97 so, .88 in batches of 1,850), and who comes behind one waits
@@ -255,6 +253,7 @@ class TabularModality(Modality):
 
     input_type: type[ModelInput] = TabularInput
     field = "tabular"
+    parts = (Named,)
     granularities: tuple[str, ...] = ()
     max_length = ROW_LENGTH
 

@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from explicate_bundle.errors import BundleError
 from explicate_bundle.files.tree_arrays import TreeArrays
 from explicate_server.explain.attribution import Booleans, Floats
+from explicate_server.explain.reduction import FIXED, Reduction
 from explicate_server.explain.trees.conditions import Conditions, LeafSums, tree_sums
 from explicate_server.explain.trees.leaf_paths import LeafPaths
 from explicate_server.explain.trees.pattern_tables import PatternTables, tabulated
@@ -40,8 +41,11 @@ class TreeBackground:
         rows_at_once: how many rows of features are a step of 0.05 s or so.
     """
 
-    def __init__(self, trees: TreeArrays, features: NDArray[Any], weights: Floats, *, players: int) -> None:
-        """Make what all rows share; see `pattern_tables` for the memory it takes.
+    def __init__(
+        self, trees: TreeArrays, features: NDArray[Any], weights: Floats, *, players: int, one_row: bool = False
+    ) -> None:
+        """Make what all rows share; see `pattern_tables` for the memory it takes. For ``one_row`` tables are not worth
+        their time.
 
         Raises:
             BundleError: a way to a leaf has the conditions of too many players.
@@ -53,7 +57,7 @@ class TreeBackground:
                 f"trees.npz has a way to a leaf with conditions of {paths.players.shape[1]} players; {MOST_SLOTS} are "
                 "possible"
             )
-        with_tables = tabulated(paths, np.flatnonzero(~trees.splits))
+        with_tables = np.zeros(0, np.intp) if one_row else tabulated(paths, np.flatnonzero(~trees.splits))
         others = np.setdiff1d(np.arange(len(trees.roots)), with_tables)
         parts = self.conditions, paths, features, weights
         self._tables = PatternTables(*parts, trees=with_tables)
@@ -78,6 +82,17 @@ class TreeBackground:
             for oldest in list(self._kept)[:-_KEPT]:  # each of these steps is one of the interpreter: no lock is needed
                 self._kept.pop(oldest, None)
         return found
+
+    def reduced(self, reduction: Reduction, row: NDArray[Any]) -> "TreeBackground":
+        """The same for the smaller game of one row of features [1, features].
+
+        A fixed player's features are the row's in all background rows: no condition on them parts the row from these,
+        so that they add nothing to the player that they are given to.
+        """
+        owners = reduction.owner[self.conditions.trees.owners]
+        trees = replace(self.conditions.trees, owners=np.maximum(owners, 0).astype(np.int32))
+        features = np.where(owners == FIXED, row, self.features)
+        return TreeBackground(trees, features, self.weights, players=reduction.n_players, one_row=True)
 
     def shapley(self, features: NDArray[Any], explained: "ExplainedTrees") -> Floats:
         """Shapley values float64[rows, outputs, players] of rows of features [rows, features]."""
