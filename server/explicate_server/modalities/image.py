@@ -315,7 +315,7 @@ def drawn_regions(owners: Sequence[Sequence[Part]], segment_map: NDArray[np.intp
     Raises:
         RegionProblem: see `Game.with_regions`.
     """
-    segments = int(segment_map.max()) + 1
+    segments, regions = int(segment_map.max()) + 1, 0
     ids, taken = segment_map.copy(), np.full(segment_map.shape, -1)
     numbers: dict[Part, int] = {}
     for owner, parts in enumerate(owners):
@@ -327,7 +327,8 @@ def drawn_regions(owners: Sequence[Sequence[Part]], segment_map: NDArray[np.intp
                 pixels, number = segment_map == part.id, part.id
             else:
                 assert isinstance(part, PixelBox | PixelPolygon)
-                pixels, number = covered(part, ids.shape, usage.box), segments + len(numbers)
+                pixels, number = covered(part, ids.shape, usage.box), segments + regions
+                regions += 1
                 if not pixels.any():
                     raise RegionProblem(_outside(usage), at)
             shared = int((pixels & (taken != owner) & (taken >= 0)).sum())
