@@ -54,7 +54,8 @@ class Evidence:
         outcomes: of the model on the test rows.
         others: of what it is compared with, on the same rows, by the name that the standard has.
         slices: see `Masks`.
-        suites: what became of cases.
+        suite_names: of the cases.
+        suites: what became of them.
         interpretability: figures of how well it can be explained, by their names, and why one is missing.
         rules: of the slices, by name.
         robustness: the share of a row's disturbed inputs that are answered rightly, float64[rows], by disturbance.
@@ -75,6 +76,7 @@ class Evidence:
     confidence: float
     minimum_rows: int
     rules: Mapping[str, str] = field(default_factory=dict)
+    suite_names: Sequence[str] = ()
     robustness: Mapping[str, Floats] = field(default_factory=dict)
     groups: Mapping[str, Masks] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)

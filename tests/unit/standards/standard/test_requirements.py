@@ -85,8 +85,13 @@ def test_a_suite_is_judged_by_exact_bounds() -> None:
     assert none.verdict is Verdict.MET
     (few,) = SuiteRequirement("x", "names", 0.1).judge(evidence(right_in(np.ones(1, np.bool_)), suites=suites))
     assert (few.verdict, few.note) == (Verdict.CANNOT_TELL, "1 of 20 fail, such as number 3 of the file")
-    with pytest.raises(UsageError, match="there are negation, names"):
-        list(SuiteRequirement("x", "typos", 0.1).judge(evidence(right_in(np.ones(1, np.bool_)), suites=suites)))
+
+
+def test_a_suite_that_the_cases_do_not_have_is_told_before_anything_is_asked() -> None:
+    known = evidence(right_in(np.ones(0, np.bool_)), suite_names=("negation", "names"))
+    SuiteRequirement("x", "names", 0.1).check(known)
+    with pytest.raises(UsageError, match="no suite 'typos'; there are negation, names"):
+        SuiteRequirement("x", "typos", 0.1).check(known)
 
 
 def test_a_figure_of_explanations_is_judged_by_its_interval() -> None:
