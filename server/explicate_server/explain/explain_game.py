@@ -14,6 +14,7 @@ from explicate_server.explain.game import Asked, GameInfo
 from explicate_server.explain.method import MAX_SEED, Method
 from explicate_server.explain.methods import AUTO, METHODS, chosen
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
+from explicate_server.explain.reduction import Reduction
 from explicate_server.explain.rounds import ExplanationRun, StopReason, require_finite
 
 Value = Callable[[Any], ArrayLike]
@@ -69,6 +70,7 @@ def explain_game(
     reads: str = "text",
     drawn: Booleans | None = None,
     breaks: Indices | None = None,
+    reduction: Reduction | None = None,
     on_round: Callable[[GameExplanation], None] | None = None,
 ) -> GameExplanation:
     """Attribute v(N) of a game to its players.
@@ -88,6 +90,7 @@ def explain_game(
         drawn: bool[rows, n], which players are present in the rows that "lime" of a table fits, the first one the input
             itself. The game is then asked for these rows by their numbers.
         breaks: intp[n − 1], how much parts each player from the next where they are grouped; see GameInfo.
+        reduction: of the n players, some of them as one and some always present; the values are those of its players.
         on_round: called with the estimate after every round.
 
     Raises:
@@ -95,6 +98,10 @@ def explain_game(
         TooFewEvaluationsError: the method cannot do with max_evaluations.
         NonFiniteValueError: the game gave NaN or infinity.
     """
+    if reduction is not None:
+        if drawn is not None or len(reduction.owner) != n_players:
+            raise ValueError(f"The reduction must be of the {n_players} players, and of coalitions, not of drawn rows.")
+        value, n_players, breaks = _reduced(value, reduction), reduction.n_players, reduction.breaks(breaks)
     played = _checked_method(method, n_players, max_evaluations, reads=reads, seed=seed, confidence=confidence)
     for name, number, least in (("max_players", max_players, 2), ("top_k", top_k, 1)):
         if number is not None and number < least:
@@ -118,6 +125,10 @@ def explain_game(
             on_round(_explanation(run, game, squeeze=squeeze))
     explanation = _explanation(run, game, squeeze=squeeze)
     return explanation if quality == "basic" or drawn is not None else _with_faithfulness(explanation, run, game, value)
+
+
+def _reduced(value: Value, reduction: Reduction) -> Value:
+    return lambda coalitions: value(reduction.spread(coalitions))
 
 
 def _on_one_thread(
