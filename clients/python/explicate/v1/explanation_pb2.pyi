@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from explicate.v1 import baseline_pb2 as _baseline_pb2
+from explicate.v1 import changes_pb2 as _changes_pb2
 from explicate.v1 import players_pb2 as _players_pb2
 from explicate.v1 import table_pb2 as _table_pb2
 from google.protobuf import descriptor as _descriptor
@@ -289,6 +290,7 @@ class ExplainOptions(_message.Message):
     GROUPS_FIELD_NUMBER: _builtins.int
     FIXED_FIELD_NUMBER: _builtins.int
     BASELINE_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """The explanation method in kebab-case, one that GetModel lists. Default: "auto", which is "additive-exact" or
     "tree-shap" if the model offers one, else "exact-shap" if all coalitions fit `max_evaluations`, else "kernel-shap";
@@ -365,6 +367,10 @@ class ExplainOptions(_message.Message):
         "lime-stratified".
         """
 
+    @_builtins.property
+    def change(self) -> _changes_pb2.ChangeOptions:
+        """Also search for the smallest change of the input that changes the answer. Default: do not."""
+
     def __init__(
         self,
         *,
@@ -386,13 +392,16 @@ class ExplainOptions(_message.Message):
         groups: _abc.Iterable[_players_pb2.PlayerGroup] | None = ...,
         fixed: _abc.Iterable[_players_pb2.InputPart] | None = ...,
         baseline: _baseline_pb2.Baseline | None = ...,
+        change: _changes_pb2.ChangeOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_confidence", b"_confidence", "_granularity", b"_granularity", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "baseline", b"baseline", "confidence", b"confidence", "granularity", b"granularity", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_change", b"_change", "_confidence", b"_confidence", "_granularity", b"_granularity", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "baseline", b"baseline", "change", b"change", "confidence", b"confidence", "granularity", b"granularity", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_confidence", b"_confidence", "_granularity", b"_granularity", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "baseline", b"baseline", "confidence", b"confidence", "fixed", b"fixed", "granularity", b"granularity", "groups", b"groups", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_change", b"_change", "_confidence", b"_confidence", "_granularity", b"_granularity", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "baseline", b"baseline", "change", b"change", "confidence", b"confidence", "fixed", b"fixed", "granularity", b"granularity", "groups", b"groups", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline: _TypeAlias = _typing.Literal["baseline"]  # noqa: Y015
     _WhichOneofArgType__baseline: _TypeAlias = _typing.Literal["_baseline", b"_baseline"]  # noqa: Y015
+    _WhichOneofReturnType__change: _TypeAlias = _typing.Literal["change"]  # noqa: Y015
+    _WhichOneofArgType__change: _TypeAlias = _typing.Literal["_change", b"_change"]  # noqa: Y015
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
     _WhichOneofReturnType__granularity: _TypeAlias = _typing.Literal["granularity"]  # noqa: Y015
@@ -425,6 +434,8 @@ class ExplainOptions(_message.Message):
     _WhichOneofArgType__top_k: _TypeAlias = _typing.Literal["_top_k", b"_top_k"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__baseline) -> _WhichOneofReturnType__baseline | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__change) -> _WhichOneofReturnType__change | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
     @_typing.overload
@@ -594,6 +605,7 @@ class Explanation(_message.Message):
     PREVIEW_FIELD_NUMBER: _builtins.int
     FIXED_FIELD_NUMBER: _builtins.int
     BASELINE_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
     evaluations: _builtins.int
     """Rows of the model that this explanation rests on, the prediction itself included. It does not depend on
     what other requests have asked.
@@ -650,6 +662,10 @@ class Explanation(_message.Message):
     def baseline(self) -> _baseline_pb2.BaselineUsed:
         """What stood in for absent players; set if a baseline was asked for."""
 
+    @_builtins.property
+    def change(self) -> _changes_pb2.Change:
+        """What would change the answer; set in the final answer if it was asked for."""
+
     def __init__(
         self,
         *,
@@ -668,12 +684,15 @@ class Explanation(_message.Message):
         preview: _builtins.bool = ...,
         fixed: _abc.Iterable[Global___Feature] | None = ...,
         baseline: _baseline_pb2.BaselineUsed | None = ...,
+        change: _changes_pb2.Change | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "options", b"options", "quality", b"quality", "segment_map", b"segment_map"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_change", b"_change", "baseline", b"baseline", "change", b"change", "options", b"options", "quality", b"quality", "segment_map", b"segment_map"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "baseline", b"baseline", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "fixed", b"fixed", "method_version", b"method_version", "options", b"options", "preview", b"preview", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "segment_map", b"segment_map", "stop_reason", b"stop_reason", "unspaced_scripts", b"unspaced_scripts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_change", b"_change", "attributions", b"attributions", "baseline", b"baseline", "change", b"change", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "fixed", b"fixed", "method_version", b"method_version", "options", b"options", "preview", b"preview", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "segment_map", b"segment_map", "stop_reason", b"stop_reason", "unspaced_scripts", b"unspaced_scripts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__change: _TypeAlias = _typing.Literal["change"]  # noqa: Y015
+    _WhichOneofArgType__change: _TypeAlias = _typing.Literal["_change", b"_change"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__change) -> _WhichOneofReturnType__change | None: ...
 
 Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
 
