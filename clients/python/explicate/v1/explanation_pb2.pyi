@@ -291,6 +291,7 @@ class ExplainOptions(_message.Message):
     FIXED_FIELD_NUMBER: _builtins.int
     BASELINE_FIELD_NUMBER: _builtins.int
     CHANGE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """The explanation method in kebab-case, one that GetModel lists. Default: "auto", which is "additive-exact" or
     "tree-shap" if the model offers one, else "exact-shap" if all coalitions fit `max_evaluations`, else "kernel-shap";
@@ -344,6 +345,10 @@ class ExplainOptions(_message.Message):
     """
     segments: _builtins.int
     """Segments that an image is cut into, about, from 2 to 1024; only for GRANULARITY_SLIC and GRANULARITY_GRID."""
+    language: _builtins.str
+    """Language of `Explanation.sentences`, a tag of BCP 47 such as "de" or "de-AT", which takes the nearest one that the
+    server has; refused where it has none that is near, with those that there are. Default: "en".
+    """
     @_builtins.property
     def target(self) -> Global___Target:
         """The output that is explained. Default: the predicted class."""
@@ -393,10 +398,11 @@ class ExplainOptions(_message.Message):
         fixed: _abc.Iterable[_players_pb2.InputPart] | None = ...,
         baseline: _baseline_pb2.Baseline | None = ...,
         change: _changes_pb2.ChangeOptions | None = ...,
+        language: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_change", b"_change", "_confidence", b"_confidence", "_granularity", b"_granularity", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "baseline", b"baseline", "change", b"change", "confidence", b"confidence", "granularity", b"granularity", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_change", b"_change", "_confidence", b"_confidence", "_granularity", b"_granularity", "_language", b"_language", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "baseline", b"baseline", "change", b"change", "confidence", b"confidence", "granularity", b"granularity", "language", b"language", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_change", b"_change", "_confidence", b"_confidence", "_granularity", b"_granularity", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "baseline", b"baseline", "change", b"change", "confidence", b"confidence", "fixed", b"fixed", "granularity", b"granularity", "groups", b"groups", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_change", b"_change", "_confidence", b"_confidence", "_granularity", b"_granularity", "_language", b"_language", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "baseline", b"baseline", "change", b"change", "confidence", b"confidence", "fixed", b"fixed", "granularity", b"granularity", "groups", b"groups", "language", b"language", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline: _TypeAlias = _typing.Literal["baseline"]  # noqa: Y015
     _WhichOneofArgType__baseline: _TypeAlias = _typing.Literal["_baseline", b"_baseline"]  # noqa: Y015
@@ -406,6 +412,8 @@ class ExplainOptions(_message.Message):
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
     _WhichOneofReturnType__granularity: _TypeAlias = _typing.Literal["granularity"]  # noqa: Y015
     _WhichOneofArgType__granularity: _TypeAlias = _typing.Literal["_granularity", b"_granularity"]  # noqa: Y015
+    _WhichOneofReturnType__language: _TypeAlias = _typing.Literal["language"]  # noqa: Y015
+    _WhichOneofArgType__language: _TypeAlias = _typing.Literal["_language", b"_language"]  # noqa: Y015
     _WhichOneofReturnType__masking: _TypeAlias = _typing.Literal["masking"]  # noqa: Y015
     _WhichOneofArgType__masking: _TypeAlias = _typing.Literal["_masking", b"_masking"]  # noqa: Y015
     _WhichOneofReturnType__max_evaluations: _TypeAlias = _typing.Literal["max_evaluations"]  # noqa: Y015
@@ -440,6 +448,8 @@ class ExplainOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__granularity) -> _WhichOneofReturnType__granularity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__language) -> _WhichOneofReturnType__language | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__masking) -> _WhichOneofReturnType__masking | None: ...
     @_typing.overload
@@ -606,6 +616,7 @@ class Explanation(_message.Message):
     FIXED_FIELD_NUMBER: _builtins.int
     BASELINE_FIELD_NUMBER: _builtins.int
     CHANGE_FIELD_NUMBER: _builtins.int
+    SENTENCES_FIELD_NUMBER: _builtins.int
     evaluations: _builtins.int
     """Rows of the model that this explanation rests on, the prediction itself included. It does not depend on
     what other requests have asked.
@@ -666,6 +677,14 @@ class Explanation(_message.Message):
     def change(self) -> _changes_pb2.Change:
         """What would change the answer; set in the final answer if it was asked for."""
 
+    @_builtins.property
+    def sentences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The answer and its explanation in plain words, for people without training, in the language of the options; one
+        sentence each, or two. They say no more than the figures allow: no order between features whose intervals overlap,
+        and no direction of one whose interval holds 0. Names of columns, classes and parts of a text are untrusted and
+        quoted in them; escape the whole for markup. Set in final answers.
+        """
+
     def __init__(
         self,
         *,
@@ -685,10 +704,11 @@ class Explanation(_message.Message):
         fixed: _abc.Iterable[Global___Feature] | None = ...,
         baseline: _baseline_pb2.BaselineUsed | None = ...,
         change: _changes_pb2.Change | None = ...,
+        sentences: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_change", b"_change", "baseline", b"baseline", "change", b"change", "options", b"options", "quality", b"quality", "segment_map", b"segment_map"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_change", b"_change", "attributions", b"attributions", "baseline", b"baseline", "change", b"change", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "fixed", b"fixed", "method_version", b"method_version", "options", b"options", "preview", b"preview", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "segment_map", b"segment_map", "stop_reason", b"stop_reason", "unspaced_scripts", b"unspaced_scripts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_change", b"_change", "attributions", b"attributions", "baseline", b"baseline", "change", b"change", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "fixed", b"fixed", "method_version", b"method_version", "options", b"options", "preview", b"preview", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "segment_map", b"segment_map", "sentences", b"sentences", "stop_reason", b"stop_reason", "unspaced_scripts", b"unspaced_scripts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__change: _TypeAlias = _typing.Literal["change"]  # noqa: Y015
     _WhichOneofArgType__change: _TypeAlias = _typing.Literal["_change", b"_change"]  # noqa: Y015
