@@ -27,7 +27,7 @@ from explicate_standards.outcomes.rivals import (
     open_rivals,
 )
 from explicate_standards.outcomes.robustness import WORST, Disturbed, disturbances_of, disturbed, right_shares
-from explicate_standards.outcomes.run_figures import forgotten, of_seeds
+from explicate_standards.outcomes.run_figures import forgotten, of_seeds, trained_disturbances
 from explicate_standards.outcomes.slice_rules import Masks, SliceRule, masks, values_of
 from explicate_standards.outcomes.suites import Case, read_suites, run_suites
 from explicate_standards.partial_file import PartialFile
@@ -79,6 +79,7 @@ def prepared(
         rules=standard.slices,
         suite_names=sorted({case.suite for case in cases}),
         groups=_groups(standard, rows, model),
+        trained_disturbances=trained_disturbances(rows.path.parent),
         forgetting=forgotten(rows.path.parent, model) if needs_run else {},
         seeds=of_seeds(seeds, model) if needs_seeds else (),
         size_mb=size_mb(model),

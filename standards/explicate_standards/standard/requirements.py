@@ -224,7 +224,10 @@ class RobustnessRequirement(Requirement):
         if self.ratio is not None:
             title = f"{title}, above {self.ratio:g} times that of whole inputs"
         line = Line(self.at_least or 0.0, at_least=True)
-        yield self._judged(evidence, title, bounds, line, note=f"{told}; whole {whole.mean():.4f}")
+        note = f"{told}; whole {whole.mean():.4f}"
+        if taught := sorted(evidence.trained_disturbances.intersection(names)):
+            note += f"; [augmentation] taught it {', '.join(taught)}, so this flatters it"
+        yield self._judged(evidence, title, bounds, line, note=note)
 
     def needs(self) -> tuple[str, str]:
         """The disturbance."""
