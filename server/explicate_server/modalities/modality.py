@@ -1,10 +1,10 @@
 """What the rest of the server knows of an input: rows for the model, and a game to explain."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol, Self, TypeAlias, runtime_checkable  # Any: float32 or float64
+from typing import ClassVar, Protocol, Self, TypeAlias, runtime_checkable  # Any: float32 or float64
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.model_inputs import CellValue, ModelInput
 from explicate_server.errors import Violation
+from explicate_server.explain.added_game import Contributions
 from explicate_server.explain.game import Asked
-from explicate_server.explain.reduction import Reduction
-from explicate_server.explain.trees.tree_game import TreeBackground
+from explicate_server.explain.trees.tree_game import TreeFeatures
 from explicate_server.modalities.parts import Part, PartProblem, Place
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
@@ -25,12 +25,13 @@ from explicate_server.settings import Settings
 class TextPlayer:
     """A part of a text that can be present or absent: a word, a phrase, or all the places of one distinct word.
 
-    ``in_pair`` says whether it is in the second text of a pair.
+    ``in_pair`` says whether it is in the second text of a pair, ``instead`` what a reference text has in its place.
     """
 
     text: str
     spans: tuple[tuple[int, int], ...]
     in_pair: bool = False
+    instead: str | None = None
 
     @property
     def places(self) -> int:
@@ -215,65 +216,6 @@ class Guesses(Protocol):
         """
 
 
-# A game of 2^14 coalitions takes a few milliseconds to enumerate.
-_SUMS_AT_ONCE = 32
-
-
-@dataclass(frozen=True)
-class Contributions:
-    """What each player adds to the outputs of a model that is a sum over players.
-
-    Attributes:
-        row: float64[players, outputs], of the input; of several inputs [inputs, players, outputs].
-        background: float64[b, players, outputs], of the rows that stand for absent players.
-        bias: float64[outputs], what is added besides.
-    """
-
-    row: NDArray[np.float64]
-    background: NDArray[np.float64]
-    bias: NDArray[np.float64]
-
-    @property
-    def rows_at_once(self) -> int:
-        """How many inputs are a short step of work."""
-        return _SUMS_AT_ONCE
-
-    def of(self, inputs: NDArray[np.intp]) -> "Contributions":
-        """Those of some of several inputs."""
-        return replace(self, row=self.row[inputs])
-
-    def reduced(self, reduction: Reduction) -> "Contributions":
-        """Of the smaller game of one input: what fixed players add is there whoever is present."""
-        background = np.moveaxis(reduction.sums(np.moveaxis(self.background, 1, 0)), 0, 1)
-        return Contributions(reduction.sums(self.row), background, self.bias + reduction.fixed_sum(self.row))
-
-
-@dataclass(frozen=True)
-class TreeFeatures:
-    """What the decision trees of a model read, whose leaves its outputs are a sum of.
-
-    Attributes:
-        background: the trees, beside the rows that stand for absent players.
-        rows: [inputs, features], of the inputs.
-    """
-
-    background: TreeBackground
-    rows: NDArray[Any]
-
-    @property
-    def rows_at_once(self) -> int:
-        """How many inputs are a short step of work."""
-        return self.background.rows_at_once
-
-    def of(self, inputs: NDArray[np.intp]) -> "TreeFeatures":
-        """Those of some of the inputs."""
-        return replace(self, rows=self.rows[inputs])
-
-    def reduced(self, reduction: Reduction) -> "TreeFeatures":
-        """Of the smaller game of one input."""
-        return replace(self, background=self.background.reduced(reduction, self.rows))
-
-
 Told = Contributions | TreeFeatures
 """What a model tells of inputs, so that their games need not be asked for coalitions."""
 
@@ -284,6 +226,42 @@ class TellsItself(Protocol):
 
     def told(self) -> Told:
         """Of this input; takes as long as a row of the model."""
+
+
+BASELINE_PATH = "options.baseline"
+"""Of a request, what stands in for absent players."""
+
+
+@dataclass(frozen=True)
+class NamedRows:
+    """A group of rows that a model has by name: how many, and the SHA-256 of their numbers and weights."""
+
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class BaselineChoices:
+    """What may stand in for absent players besides another input of the model's kind.
+
+    Attributes:
+        masking: what absence is called then.
+        groups: of rows, by name.
+        colours: whether a colour may.
+    """
+
+    masking: str = "reference"
+    groups: Mapping[str, NamedRows] = field(default_factory=dict)
+    colours: bool = False
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """What stands in for absent players, ready for a game: another input, a named group of rows, or a colour."""
+
+    encoded: "EncodedInput | None" = None
+    name: str = ""
+    colour: str = ""
 
 
 class EncodedInput(Protocol):
@@ -332,6 +310,9 @@ class Modality(Protocol):
     untold: Mapping[str, str] = MappingProxyType({})
     """Why its model does not tell what methods need, by the same names, where there is more to say than that."""
 
+    baselines: BaselineChoices = BaselineChoices()
+    """What a caller may have stand in for absent players."""
+
     max_length: int
     """Length of the longest row."""
 
@@ -370,9 +351,21 @@ class Modality(Protocol):
     def players_of(self, granularity: str | None, segments: int | None) -> str:
         """What a game's players are called: one of ``granularities`` and, where it is ``counted``, their number."""
 
-    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
+    def game(
+        self,
+        value: ModelInput,
+        encoded: EncodedInput,
+        *,
+        players: str,
+        masking: str,
+        stand_in: StandIn | None = None,
+    ) -> Game:
         """The game of an input: ``players`` is what `players_of` calls them, or "distinct-words" of a text;
-        ``masking`` is one of ``maskings``."""
+        ``masking`` is one of ``maskings``, or that of ``baselines`` with what stands in for absent players.
+
+        Raises:
+            InvalidRequest: what stands in does not go with the input.
+        """
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Join rows to one batch of the graph's inputs."""

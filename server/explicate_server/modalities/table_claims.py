@@ -18,7 +18,7 @@ from explicate_bundle.columns import CODES_NAME, NUMBERS_NAME, TableColumns
 from explicate_bundle.errors import BundleError
 from explicate_bundle.kinds.table_kind import tells_trees
 from explicate_bundle.model_inputs import TabularInput
-from explicate_server.modalities.modality import Contributions
+from explicate_server.explain.added_game import Contributions
 from explicate_server.runtime.graph_outputs import GraphOutputs
 
 CONTRIBUTIONS = "contributions"
@@ -78,6 +78,10 @@ class ToldBackground:
         self._graph = graph
         outputs, self._told = graph.contributions(background)
         self._bias = (outputs - self._told.sum(axis=1)).mean(axis=0)
+
+    def against(self, background: _Floats, weights: _Floats) -> "ToldBackground":  # noqa: ARG002 - of trees it needs them
+        """The same with other background rows."""
+        return ToldBackground(self._graph, background)
 
     def beside(self, row: _Floats) -> Contributions:
         """With what each player of a model row float64[1, columns] adds."""

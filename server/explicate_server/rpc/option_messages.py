@@ -19,6 +19,7 @@ from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.inference.asking.targets import ClassName, Contrast, Target
 from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions, check_options
 from explicate_server.registry.records import Choices
+from explicate_server.rpc.asked.baseline_messages import baseline, baseline_message
 from explicate_server.rpc.asked.player_messages import fixed, group_messages, groups, part_messages
 from explicate_server.settings import Settings
 
@@ -90,7 +91,8 @@ def explain_options(message: messages.ExplainOptions) -> ExplainOptions:
     """The options as given; enum values this server does not know are refused, not ignored.
 
     Raises:
-        InvalidRequest: an enum has a value without a meaning, or a part of the input has no kind.
+        InvalidRequest: an enum has a value without a meaning, a baseline a cell without a value, or a part of the input
+            no kind.
     """
     for name, enum in _CHOICES.items():
         number = getattr(message, name)
@@ -103,8 +105,8 @@ def explain_options(message: messages.ExplainOptions) -> ExplainOptions:
     }
     choices: dict[str, Any] = {name: name_of(enum, getattr(message, name)) for name, enum in _CHOICES.items()}
     method = message.method if message.HasField("method") else None
-    parts: dict[str, Any] = {"groups": groups(message), "fixed": fixed(message)}
-    return ExplainOptions(method=method, target=_target(message.target), **parts, **numbers, **choices)
+    own: dict[str, Any] = {"baseline": baseline(message), "groups": groups(message), "fixed": fixed(message)}
+    return ExplainOptions(method=method, target=_target(message.target), **own, **numbers, **choices)
 
 
 def resolved_options(options: ResolvedOptions) -> messages.ExplainOptions:
@@ -112,6 +114,7 @@ def resolved_options(options: ResolvedOptions) -> messages.ExplainOptions:
     return messages.ExplainOptions(
         method=options.method.name,
         target=_target_message(options.target),
+        baseline=baseline_message(options.baseline),
         groups=group_messages(options.groups),
         fixed=part_messages(options.fixed),
         **{field: getattr(options, ours) for ours, field in _NUMBERS.items()},
