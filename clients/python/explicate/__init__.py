@@ -67,7 +67,17 @@ if TYPE_CHECKING:
         Traffic,
         Verdict,
     )
-    from explicate.options import ALL, CallOptions, ClientOptions, Contrast, ExplainOptions
+    from explicate.options import (
+        ALL,
+        CallOptions,
+        ClientOptions,
+        Contrast,
+        ExplainOptions,
+        PixelBox,
+        PixelPolygon,
+        Segment,
+        TextRange,
+    )
     from explicate.results import (
         Attribution,
         ClassScore,
@@ -132,6 +142,8 @@ __all__ = [
     "Overloaded",
     "PackedResult",
     "PermissionDenied",
+    "PixelBox",
+    "PixelPolygon",
     "PredictResult",
     "Prediction",
     "Quality",
@@ -139,6 +151,7 @@ __all__ = [
     "ResolvedOptions",
     "Rival",
     "RuntimeTrial",
+    "Segment",
     "SegmentMap",
     "ServerError",
     "ServingLimits",
@@ -150,6 +163,7 @@ __all__ = [
     "TableQuality",
     "TableResult",
     "TextPair",
+    "TextRange",
     "TextUsage",
     "Timing",
     "Tls",

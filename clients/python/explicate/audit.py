@@ -18,7 +18,17 @@ from typing import Any, cast
 
 from explicate.errors import UsageError
 from explicate.inputs import CellValue, File, GivenValue, Image, Input
-from explicate.options import ALL, Contrast, ExplainOptions, Target
+from explicate.options import (
+    ALL,
+    Contrast,
+    ExplainOptions,
+    Part,
+    PixelBox,
+    PixelPolygon,
+    Segment,
+    Target,
+    TextRange,
+)
 from explicate.results import Explanation
 
 
@@ -81,7 +91,9 @@ class AuditLine:
             rows = int(self.fields["fitted_evaluations"])
             given |= {"max_evaluations": rows, "min_evaluations": rows, "tolerance": 0.0, "top_k": None}
         baseline = _baseline(given.get("baseline"))
-        return cast(ExplainOptions, {**given, "target": _target(given["target"]), "baseline": baseline})
+        groups = {name: _parts(held) for name, held in (given.get("groups") or {}).items()}
+        parts = {"groups": groups, "fixed": _parts(given.get("fixed") or ())}
+        return cast(ExplainOptions, {**given, **parts, "target": _target(given["target"]), "baseline": baseline})
 
     @property
     def baseline_sha256(self) -> str:
@@ -169,6 +181,21 @@ def _baseline(held: Mapping[str, Any] | None) -> Input | None:
     if "text" in held:
         return (held["text"], held["text_pair"]) if "text_pair" in held else cast(str, held["text"])
     return cast(Input, held["cells"] if "cells" in held else held.get("name") or held["colour"])
+
+
+def _parts(held: Iterable[Any]) -> tuple[Part, ...]:
+    return tuple(map(_part, held))
+
+
+def _part(held: Any) -> Part:
+    """A part of an input: its name, or the fields of one of the classes that parts have."""
+    if isinstance(held, str):
+        return held
+    if held.keys() == {"points"}:
+        return PixelPolygon(tuple((float(x), float(y)) for x, y in held["points"]))
+    if held.keys() == {"id"}:
+        return Segment(held["id"])
+    return TextRange(**held) if "start" in held else PixelBox(**held)
 
 
 def _target(held: Mapping[str, Any] | None) -> Target | None:

@@ -4,13 +4,22 @@ What a request says is checked before anything is done; whether its parts are in
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isfinite
+from typing import Any
 
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.explain.reduction import Reduction
 from explicate_server.modalities.grouped_game import GroupedGame
-from explicate_server.modalities.modality import ColumnPlayer, Game, Modality, Usage
+from explicate_server.modalities.modality import (
+    ColumnPlayer,
+    Game,
+    GroupPlayer,
+    Modality,
+    Player,
+    TextPlayer,
+    Usage,
+)
 from explicate_server.modalities.parts import (
     KINDS,
     Named,
@@ -43,6 +52,29 @@ class PlayerGroup:
     def path(self) -> str:
         """Where it is in a request."""
         return f"{GROUPS}[{self.name}]"
+
+
+def players_document(
+    groups: Sequence[PlayerGroup], fixed: Sequence[Part], players: Sequence[Player], held: Sequence[Player]
+) -> dict[str, Any]:
+    """Groups and fixed parts as a log has them, in the JSON of clients: words of a text by their places, as a log may
+    hold no inputs. ``players`` and ``held`` are the answer's features and fixed ones.
+    """
+    told = {player.name: _ranges(player.members) for player in players if isinstance(player, GroupPlayer)}
+    return {
+        "groups": {group.name: told.get(group.name) or _documents(group.parts) for group in groups},
+        "fixed": _ranges(held) or _documents(fixed),
+    }
+
+
+def _documents(parts: Sequence[Part]) -> list[Any]:
+    return [part.name if isinstance(part, Named) else asdict(part) for part in parts]
+
+
+def _ranges(players: Sequence[Player]) -> list[Any]:
+    """The places of words; none of other players."""
+    words = [player for player in players if isinstance(player, TextPlayer)]
+    return [asdict(TextRange(start, end, word.in_pair)) for word in words for start, end in word.spans]
 
 
 def player_violations(groups: Sequence[PlayerGroup], fixed: Sequence[Part], *, drawn: bool) -> list[Violation]:
