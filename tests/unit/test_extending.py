@@ -176,7 +176,7 @@ def test_an_rpc_has_a_right_a_servicer_a_client_method_and_a_line_in_the_docs(se
 
 
 # What the same option is called at the surface of the command line.
-_FLAGS = {"time_limit_seconds": "--time-limit"}
+_FLAGS = {"time_limit_seconds": "--time-limit", "groups": "--group"}
 
 
 @pytest.mark.parametrize("field", [field.name for field in explanation_pb2.ExplainOptions.DESCRIPTOR.fields])
