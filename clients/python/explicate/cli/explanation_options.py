@@ -196,7 +196,7 @@ def in_flags(error: ServerError) -> UsageError:
 def _flag(path: str) -> str:
     if path.startswith("options.baseline."):  # the rest says which column or text
         return f"--baseline ({path.removeprefix('options.baseline.')})"
-    if found := re.match(r"options\.groups\[(.*)\](\.|$)", path):
+    if found := re.fullmatch(r"options\.groups\[(.*?)\](\.name|\.parts.*)?", path):
         return f"--group {found[1]}"
     if path.startswith("options.fixed"):
         return "--fixed"
