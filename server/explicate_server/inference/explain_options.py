@@ -7,6 +7,7 @@ from explicate_bundle.images import DEFAULT_SEGMENTS
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.method import DRAWN, MAX_SEED, Method
 from explicate_server.explain.methods import AUTO, NAMES, chosen, methods_of
+from explicate_server.inference.asking.change_wish import ChangeWish, change_violations
 from explicate_server.inference.asking.targets import PREDICTED_CLASS, Target, target_violations
 from explicate_server.registry.records import Choices
 from explicate_server.settings import Settings
@@ -53,6 +54,7 @@ class ExplainOptions:
     quality: str | None = None
     max_players: int | None = None
     segments: int | None = None
+    change: ChangeWish | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,12 @@ class ResolvedOptions:
     quality: str
     max_players: int | None
     segments: int | None
+    change: ChangeWish | None = None
+
+    @property
+    def reserved_evaluations(self) -> int:
+        """What the whole answer may take."""
+        return self.max_evaluations + (self.change.max_evaluations or 0 if self.change else 0)
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,7 @@ class CheckedOptions:
             quality=given.quality or "basic",
             max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
             segments=self.segments,
+            change=given.change and given.change.resolved(players, method, self.choices, self.settings),
         )
 
     def _max_evaluations(self, method: Method, players: int) -> int:
@@ -188,6 +197,7 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
         *_number_violations(options, settings),
         *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),
         *_method_violations(options, method, choices),
+        *change_violations(options.change, choices, settings, target=options.target, method=method),
     ]
     if violations:
         raise InvalidRequest(violations)

@@ -38,6 +38,7 @@ from explicate_server.device import CPU
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
 from explicate_server.explain.trees.pattern_tables import bytes_of_trees
+from explicate_server.modalities.cell_changes import CellAlternatives
 from explicate_server.modalities.modality import (
     ColumnPlayer,
     EncodedInput,
@@ -274,6 +275,7 @@ class TabularModality(Modality):
         self.maskings: tuple[str, ...] = ("background", "drawn") if lime_statistics else ("background",)
         self._background = np.concatenate([background.numbers, background.codes], axis=1, dtype=np.float64)
         self._weights = background.weights / background.weights.sum()
+        self.alternatives = CellAlternatives(self._columns, self._background, self._weights)
         self.row_bytes = self._background[0].nbytes
         self._tells: ToldBackground | ToldTrees | None = None
         if graph is not None and trees is not None:

@@ -28,6 +28,7 @@ from explicate_server.modalities.modality import (
     TextUsage,
 )
 from explicate_server.registry.records import ServedModel
+from explicate_server.rpc.asked.change_messages import change_message
 from explicate_server.rpc.message_bytes import SLICE_NUMBERS, in_slices
 from explicate_server.rpc.option_messages import number_of, resolved_options
 
@@ -56,6 +57,7 @@ def explanation(
         reused_evaluations=answer.reused_evaluations,
         unspaced_scripts=answer.unspaced_scripts,
         preview=answer.preview,
+        change=change_message(answer.additions.change, value, labels),
     )
     if with_features:
         message.features.extend(_features(value, answer.players))

@@ -19,6 +19,7 @@ from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.inference.asking.targets import ClassName, Contrast, Target
 from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions, check_options
 from explicate_server.registry.records import Choices
+from explicate_server.rpc.asked.change_messages import change_options, change_wish
 from explicate_server.settings import Settings
 
 
@@ -102,7 +103,8 @@ def explain_options(message: messages.ExplainOptions) -> ExplainOptions:
     }
     choices: dict[str, Any] = {name: name_of(enum, getattr(message, name)) for name, enum in _CHOICES.items()}
     method = message.method if message.HasField("method") else None
-    return ExplainOptions(method=method, target=_target(message.target), **numbers, **choices)
+    change = change_wish(message)
+    return ExplainOptions(method=method, target=_target(message.target), change=change, **numbers, **choices)
 
 
 def resolved_options(options: ResolvedOptions) -> messages.ExplainOptions:
@@ -110,6 +112,7 @@ def resolved_options(options: ResolvedOptions) -> messages.ExplainOptions:
     return messages.ExplainOptions(
         method=options.method.name,
         target=_target_message(options.target),
+        change=change_options(options.change),
         **{field: getattr(options, ours) for ours, field in _NUMBERS.items()},
         **{name: number_of(enum, getattr(options, name)) for name, enum in _CHOICES.items()},
     )

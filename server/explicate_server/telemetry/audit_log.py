@@ -201,6 +201,7 @@ def audit_entry(told: Explained, *, with_input: bool) -> dict[str, Any]:
         "unevaluated": answer.unevaluated,
         "input_sha256": told.value.digest.hex(),
         **_attributions(answer.attribution.values),
+        **({"change": answer.additions.change.document} if answer.additions.change else {}),
         **({"input": told.value.document()} if with_input else {}),
     }
 
@@ -263,7 +264,8 @@ def _server_version() -> str:
 def _options(options: ResolvedOptions) -> dict[str, Any]:
     """The options by the names that clients know."""
     held = {item.name: getattr(options, item.name) for item in fields(options)}
-    return held | {"method": options.method.name, "target": _target(options.target)}
+    told = {"method": options.method.name, "target": _target(options.target)}
+    return held | told | {"change": options.change and options.change.document}
 
 
 def _target(target: Target) -> dict[str, Any] | None:
