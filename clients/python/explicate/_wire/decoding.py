@@ -12,14 +12,14 @@ from typing import Literal
 
 from explicate import model_info, results
 from explicate._wire import option_fields
+from explicate._wire.change_fields import cell_value, found_change
 from explicate._wire.option_fields import copied, name_of
 from explicate.described import decisions, standards, usage
-from explicate.inputs import CellValue, Image, Input
+from explicate.inputs import Image, Input
 from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
-from explicate.v1 import table_pb2 as table_pb
 
 # How struct reads the ids of a segment map.
 _ID_FORMATS = {
@@ -273,6 +273,7 @@ class ExplainAnswers:
             stop_reason=name_of(explanation_pb.StopReason, message.stop_reason),
             options=option_fields.from_message(message.options),
             segment_map=self._segment_map,
+            change=found_change(message),
         )
 
 
@@ -327,7 +328,7 @@ def _segment_map(message: explanation_pb.SegmentMap) -> results.SegmentMap:
 
 def _feature(feature: explanation_pb.Feature) -> results.Feature:
     spans = tuple(results.Span(span.start, span.end) for span in feature.text.spans)
-    values = {column.column: _cell_value(column.value) for column in feature.column.columns}
+    values = {column.column: cell_value(column.value) for column in feature.column.columns}
     return results.Feature(
         text=feature.text.text,
         spans=spans,
@@ -336,16 +337,6 @@ def _feature(feature: explanation_pb.Feature) -> results.Feature:
         in_pair=feature.text.in_pair,
         segment=copied(results.ImageSegment, feature.segment) if feature.HasField("segment") else None,
     )
-
-
-def _cell_value(cell: table_pb.Cell) -> CellValue:
-    match cell.WhichOneof("kind"):
-        case "number":
-            return cell.number
-        case "category":
-            return cell.category
-        case _:
-            return None
 
 
 def _quality(quality: explanation_pb.Quality) -> results.Quality:

@@ -18,6 +18,7 @@ from typing import (
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import Message
 
+from explicate._wire.change_fields import asked_change, set_change
 from explicate._wire.encoding import check_names, set_choice, set_field
 from explicate.errors import invalid_argument
 from explicate.options import ALL, AllClasses, ClassChoice, Contrast, ExplainOptions, Target
@@ -90,7 +91,7 @@ def to_message(options: ExplainOptions) -> explanation_pb.ExplainOptions:
     message = explanation_pb.ExplainOptions()
     for name, value in options.items():
         field = _RENAMED.get(name, name)
-        if value is None or name == "target":
+        if value is None or name in ("target", "change"):
             continue
         if name in _CHOICES:
             set_choice(message, field, numbers_of(_CHOICES[name]), value, f"options.{field}")
@@ -98,6 +99,8 @@ def to_message(options: ExplainOptions) -> explanation_pb.ExplainOptions:
             set_field(message, field, value, f"options.{field}")
     if (target := options.get("target")) is not None:
         _set_target(message.target, target)
+    if (change := options.get("change")) is not None:
+        set_change(message, change)
     return message
 
 
@@ -110,6 +113,7 @@ def from_message(message: explanation_pb.ExplainOptions) -> ResolvedOptions:
         **choices | {"granularity": choices["granularity"] or None},
         **{name: getattr(message, field) for name, field in _RENAMED.items()},
         target=_target(message.target),
+        change=asked_change(message),
     )
 
 

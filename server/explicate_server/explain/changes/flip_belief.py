@@ -40,7 +40,7 @@ class Belief:
         self._slope = max(0.0, float(means @ self._drops / max(float(means @ means), np.finfo(np.float64).tiny)))
         kernel = _kernel(self._sets, self._sets)
         kernel[np.diag_indices_from(kernel)] += _NOISE
-        self._weights = np.linalg.solve(kernel, self._drops - self._slope * means)
+        self._weights = np.asarray(np.linalg.solve(kernel, self._drops - self._slope * means), dtype=np.float64)
 
     def drops(self, sets: Booleans) -> Floats:
         """What each of bool[m, moves] takes from the margin, float64[m]."""

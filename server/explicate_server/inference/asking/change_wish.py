@@ -58,7 +58,8 @@ class ChangeWish:
         """The wish as JSON has it, by the names that clients know."""
         varied = {name: one.document for name, one in self.columns.items() if not isinstance(one, Kept)}
         return {
-            "to": self.to_class if self.to_value is None else self.to_value,
+            "to": self.to_class,
+            "to_value": self.to_value,
             "keep": [name for name, one in self.columns.items() if isinstance(one, Kept)],
             "vary": varied,
             "keep_others": self.keep_others,
