@@ -18,6 +18,7 @@ from explicate_bundle.columns import FIRST_CATEGORY_CODE
 from explicate_server.inference.changed.change_search import ChangeSearch as ChangeSearchOfServer
 from support.bundle_edits import edit_manifest
 from support.harness import TEXT, running_server
+from support.tiny_image_bundle import pictures, png
 from support.tiny_table_bundle import TinyTable, tiny_table
 
 LOANS, LOSSES, TAGS = tiny_table(), tiny_table(labels=(), seed=1), tiny_table(multi_label=True, seed=3)
@@ -231,7 +232,7 @@ async def test_words_without_which_the_answer_is_another(tiny_repository: Path) 
 
 
 async def test_segments_without_which_the_answer_is_another(image_repository: Path) -> None:
-    picture = explicate.Image(png(pixels(seed=3)))
+    picture = explicate.Image(png(pictures(1, seed=3)[0]))
     async with running_server(image_repository) as running, explicate.AsyncClient(running.target) as client:
         options: Any = {"granularity": "grid", "segments": 6, "method": "exact-shap"}
         result = await client.explain("animals", picture, change=True, **options)

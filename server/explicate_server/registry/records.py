@@ -17,7 +17,7 @@ from explicate_bundle.objective import CLASSIFICATION, Objective
 from explicate_bundle.repository import BundleLocation
 from explicate_server.explain.method import DRAWN, Method
 from explicate_server.modalities.cell_changes import CellAlternatives
-from explicate_server.modalities.modality import Modality
+from explicate_server.modalities.modality import BaselineChoices, Modality
 from explicate_server.registry.device_sessions import Sessions
 from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import LIVE, NO_TRAFFIC, Assignment, LabelTarget, Traffic
@@ -75,7 +75,7 @@ class Scales:
 @dataclass(frozen=True)
 class Choices:
     """What may be asked about a model; see ``Modality`` for maskings, granularities, those that are ``counted``, what
-    it ``tells``, what is ``untold``, and ``alternatives``.
+    it ``tells``, what is ``untold``, ``baselines`` and ``alternatives``.
 
     Attributes:
         labels: of the outputs; a regression has one, the name of its target.
@@ -90,6 +90,7 @@ class Choices:
     counted: Sequence[str] = ()
     tells: Mapping[str, Collection[str] | None] = field(default_factory=dict)
     untold: Mapping[str, str] = field(default_factory=dict)
+    baselines: BaselineChoices = field(default_factory=BaselineChoices)
     alternatives: CellAlternatives | None = None
 
     def fits(self, method: Method) -> bool:
@@ -176,7 +177,7 @@ class ServedModel:
         """What may be asked about it."""
         modality, reads = self.modality, self.bundle.kind.reads.name
         maskings, granularities = modality.maskings, modality.granularities
-        more = modality.counted, modality.tells, modality.untold, modality.alternatives
+        more = modality.counted, modality.tells, modality.untold, modality.baselines, modality.alternatives
         return Choices(self.labels, self.scales, maskings, granularities, reads, *more)
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any  # fields have values of several types
 
-from google.protobuf.struct_pb2 import NULL_VALUE
-
 from explicate.v1 import changes_pb2 as messages
 from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import table_pb2 as table_messages
@@ -14,6 +12,7 @@ from explicate_server.explain.changes.flip_search import SearchEnd
 from explicate_server.inference.asking.change_wish import PATH, ChangeWish
 from explicate_server.inference.changed.decided import ChangedAnswer, ChangeFound
 from explicate_server.modalities.cell_changes import Alternatives, CellMove, Kept, Listed, ValueRange
+from explicate_server.rpc.asked.baseline_messages import cell_message
 
 _ENDS = {
     SearchEnd.COMPLETE: messages.CHANGE_END_COMPLETE,
@@ -91,16 +90,10 @@ def _alternatives_message(name: str, alternatives: Alternatives) -> messages.Col
         case Kept():
             message.kept.SetInParent()
         case ValueRange(low, high, step):
-            message.range.CopyFrom(messages.NumberRange(low=_cell(low), high=_cell(high), step=step))
+            message.range.CopyFrom(messages.NumberRange(low=cell_message(low), high=cell_message(high), step=step))
         case Listed(values):
-            message.values.values.extend(map(_cell, values))
+            message.values.values.extend(map(cell_message, values))
     return message
-
-
-def _cell(value: CellValue) -> table_messages.Cell:
-    if value is None:
-        return table_messages.Cell(missing=NULL_VALUE)
-    return table_messages.Cell(category=value) if isinstance(value, str) else table_messages.Cell(number=value)
 
 
 def change_message(found: ChangeFound | None, value: ModelInput, labels: Sequence[str]) -> messages.Change | None:
@@ -125,8 +118,8 @@ def change_message(found: ChangeFound | None, value: ModelInput, labels: Sequenc
 
 
 def _column_change(move: CellMove, value: CellValue) -> messages.ColumnChange:
-    before = {"from": _cell(value)}  # a word of Python's own
-    return messages.ColumnChange(column=move.column.name, to=_cell(move.value), distance=move.distance, **before)
+    before = {"from": cell_message(value)}  # a word of Python's own
+    return messages.ColumnChange(column=move.column.name, to=cell_message(move.value), distance=move.distance, **before)
 
 
 def _answer(answer: ChangedAnswer, labels: Sequence[str]) -> messages.ChangedAnswer:
