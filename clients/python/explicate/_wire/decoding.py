@@ -14,7 +14,7 @@ from explicate import model_info, results
 from explicate._wire import option_fields
 from explicate._wire.option_fields import cell_value, copied, name_of
 from explicate.described import decisions, standards, usage
-from explicate.described.baselines import BaselineGroup, BaselineUsed
+from explicate.described.compared_with import BaselineGroup, BaselineUsed
 from explicate.inputs import Image, Input
 from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb
