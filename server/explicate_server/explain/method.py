@@ -43,6 +43,8 @@ class Method:
         takes_baseline: whether a caller may choose what stands in for absent players.
         refines: whether games of too many players are grouped and refined where the weight is.
         previews: whether its values are Shapley values that take many rows, of which an explainer may guess first.
+        interacts: whether its rows tell what pairs of players do together: they come as S, N∖S, of all sizes; or its
+            games are told.
         shared: whether many games can be played on the same coalitions: its estimators are `Shared`, or ask for none.
         round_rows: see RunSettings.round_rows.
         differs: the fields that have another value for a kind of input, by its name.
@@ -67,6 +69,7 @@ class Method:
     takes_baseline: bool = True
     refines: bool = False
     previews: bool = False
+    interacts: bool = False
     shared: bool = False
     round_rows: int | None = None
     differs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

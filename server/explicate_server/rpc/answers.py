@@ -281,6 +281,7 @@ _OUTCOMES: Mapping[Answer, _Outcome] = {
 def _class_scores(
     labels: Sequence[str], logits: Sequence[float], probabilities: Sequence[float], rule: Decision | None
 ) -> list[inference_messages.ClassScore]:
+    costs = [None] * len(labels) if rule is None or rule.costs is None else rule.expected_costs(np.array(probabilities))
     return [
         inference_messages.ClassScore(
             index=index,
@@ -288,6 +289,7 @@ def _class_scores(
             probability=probability,
             logit=logit,
             threshold=None if rule is None else rule.threshold_of(index),
+            expected_cost=costs[index],
         )
         for index, (label, logit, probability) in enumerate(zip(labels, logits, probabilities, strict=True))
     ]
