@@ -15,7 +15,7 @@ from explicate._wire import option_fields
 from explicate._wire.change_fields import cell_value, found_change
 from explicate._wire.option_fields import copied, name_of
 from explicate.described import decisions, standards, usage
-from explicate.described.baselines import BaselineGroup, BaselineUsed
+from explicate.described.compared_with import BaselineGroup, BaselineUsed
 from explicate.inputs import Image, Input
 from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb
