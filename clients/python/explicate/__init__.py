@@ -68,7 +68,19 @@ if TYPE_CHECKING:
         Traffic,
         Verdict,
     )
-    from explicate.options import ALL, CallOptions, ChangeSearch, ClientOptions, Contrast, ExplainOptions, ValueRange
+    from explicate.options import (
+        ALL,
+        CallOptions,
+        ChangeSearch,
+        ClientOptions,
+        Contrast,
+        ExplainOptions,
+        PixelBox,
+        PixelPolygon,
+        Segment,
+        TextRange,
+        ValueRange,
+    )
     from explicate.results import (
         Attribution,
         ClassScore,
@@ -137,6 +149,8 @@ __all__ = [
     "Overloaded",
     "PackedResult",
     "PermissionDenied",
+    "PixelBox",
+    "PixelPolygon",
     "PredictResult",
     "Prediction",
     "Quality",
@@ -144,6 +158,7 @@ __all__ = [
     "ResolvedOptions",
     "Rival",
     "RuntimeTrial",
+    "Segment",
     "SegmentMap",
     "ServerError",
     "ServingLimits",
@@ -155,6 +170,7 @@ __all__ = [
     "TableQuality",
     "TableResult",
     "TextPair",
+    "TextRange",
     "TextUsage",
     "Timing",
     "Tls",

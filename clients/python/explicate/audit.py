@@ -19,7 +19,18 @@ from typing import Any, cast
 from explicate.errors import UsageError
 from explicate.inputs import CellValue, File, GivenValue, Image, Input
 from explicate.json_reading import read_document
-from explicate.options import ALL, ChangeSearch, Contrast, ExplainOptions, Target
+from explicate.options import (
+    ALL,
+    ChangeSearch,
+    Contrast,
+    ExplainOptions,
+    Part,
+    PixelBox,
+    PixelPolygon,
+    Segment,
+    Target,
+    TextRange,
+)
 from explicate.results import Explanation
 
 
@@ -83,8 +94,9 @@ class AuditLine:
             given |= {"max_evaluations": rows, "min_evaluations": rows, "tolerance": 0.0, "top_k": None}
         change = given.get("change") and read_document(ChangeSearch, given["change"])
         baseline = _baseline(given.get("baseline"))
-        target = _target(given["target"])
-        return cast(ExplainOptions, {**given, "target": target, "baseline": baseline, "change": change})
+        groups = {name: _parts(held) for name, held in (given.get("groups") or {}).items()}
+        read = {"groups": groups, "fixed": _parts(given.get("fixed") or ()), "baseline": baseline, "change": change}
+        return cast(ExplainOptions, {**given, **read, "target": _target(given["target"])})
 
     @property
     def baseline_sha256(self) -> str:
@@ -172,6 +184,21 @@ def _baseline(held: Mapping[str, Any] | None) -> Input | None:
     if "text" in held:
         return (held["text"], held["text_pair"]) if "text_pair" in held else cast(str, held["text"])
     return cast(Input, held["cells"] if "cells" in held else held.get("name") or held["colour"])
+
+
+def _parts(held: Iterable[Any]) -> tuple[Part, ...]:
+    return tuple(map(_part, held))
+
+
+def _part(held: Any) -> Part:
+    """A part of an input: its name, or the fields of one of the classes that parts have."""
+    if isinstance(held, str):
+        return held
+    if held.keys() == {"points"}:
+        return PixelPolygon(tuple((float(x), float(y)) for x, y in held["points"]))
+    if held.keys() == {"id"}:
+        return Segment(held["id"])
+    return TextRange(**held) if "start" in held else PixelBox(**held)
 
 
 def _target(held: Mapping[str, Any] | None) -> Target | None:

@@ -6,7 +6,7 @@ Each key may be left out; the server then resolves it and the answer says to wha
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, TypedDict
 
@@ -76,6 +76,44 @@ class ChangeSearch:
     max_evaluations: int | None = None
 
 
+@dataclass(frozen=True)
+class TextRange:
+    """As a part of a text: its code points from `start` up to `end`; in_pair: of the second text of a pair."""
+
+    start: int
+    end: int
+    in_pair: bool = False
+
+
+@dataclass(frozen=True)
+class Segment:
+    """As a part of an image: the segment with this `id` on the segment map of an explanation."""
+
+    id: int
+
+
+@dataclass(frozen=True)
+class PixelBox:
+    """As a part of an image: exactly the pixels in a box, whatever their segments, in pixels of the upright image."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class PixelPolygon:
+    """As a part of an image: exactly the pixels in a closed polygon, each of whose `points` is (x, y)."""
+
+    points: tuple[tuple[float, float], ...]
+
+
+Part: TypeAlias = str | TextRange | Segment | PixelBox | PixelPolygon
+"""A part of an input. A string is the name of a column, or of a group of columns that the model knows; for a text all
+places of a word, or of several in a row, written as there.
+"""
+
 Target: TypeAlias = ClassChoice | AllClasses | Contrast
 OutputSpace: TypeAlias = Literal["probability", "logit", "value"]
 Granularity: TypeAlias = Literal["word", "token", "sentence", "slic", "quickshift", "grid", "patch"]
@@ -122,6 +160,9 @@ class ExplainOptions(TypedDict, total=False):
         text, for a pair another pair: where they differ, the words of the other one stand in; words that both have are
         no features. For a row another row, or the name of a group of rows that `get_model(name).baselines` lists. For
         an image an `explicate.Image`, or a colour such as "#ff8800". Default: see masking. Not for the lime methods.
+    groups: parts of the input that get one number together, by the name that they then have: columns, words or
+        segments, or regions drawn on an image, such as {"means": ["income", "savings"]} or {"denied": ["not good"]}.
+    fixed: parts that are never left out, and so get no number: the baseline value has them. See `Part`.
     """
 
     method: str | None
@@ -141,6 +182,8 @@ class ExplainOptions(TypedDict, total=False):
     segments: int | None
     change: ChangeSearch | bool | None
     baseline: Input | None
+    groups: Mapping[str, Sequence[Part]] | None
+    fixed: Sequence[Part] | None
 
 
 class CallOptions(TypedDict, total=False):

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from explicate.described.compared_with import BaselineUsed
 from explicate.described.found_change import Change
+from explicate.described.trust import Faithfulness as Faithfulness
+from explicate.described.trust import Quality as Quality
 from explicate.described.usage import ImageUsage, TextUsage
 from explicate.inputs import MAY_BE_ALL, ONLY_SOME_KINDS, UNLESS_NONE, CellValue, Image, TableRow
 from explicate.json_documents import JsonAnswer
-from explicate.options import ChangeSearch, Target
+from explicate.options import ChangeSearch, Part, Target
 from explicate.views.shown import Shown, ShownPredictions, ShownRows
 
 if TYPE_CHECKING:
@@ -177,7 +179,8 @@ class Feature:
     text, spans: the word, token, sentence or phrase as written and its place, or all places of a word where a method
     treats them as one. in_pair: whether that is in the second text of a pair. column, values: the name of the column or
     group, and the values of its columns by their names. segment: of an image. instead: what a reference text has in its
-    place, maybe nothing; None without one. What does not apply is empty.
+    place, maybe nothing; None without one. group, members: the name of a group that was asked for, and what it holds.
+    What does not apply is empty.
     """
 
     text: str = field(default="", metadata=ONLY_SOME_KINDS)
@@ -188,10 +191,18 @@ class Feature:
     segment: ImageSegment | None = field(default=None, metadata=ONLY_SOME_KINDS)
     instead: str | None = field(default=None, metadata=UNLESS_NONE)
 
+    group: str = field(default="", metadata=ONLY_SOME_KINDS)
+    members: tuple[Feature, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
+
     @property
     def name(self) -> str:
-        """What views call it: the text as written, the column, or the segment by its id, such as "segment 7"."""
-        return self.text or self.column or (f"segment {self.segment.id}" if self.segment else "")
+        """What views call it: the text as written, the column, the segment by its id ("segment 7"), or the group."""
+        return self.text or self.column or self.group or (f"segment {self.segment.id}" if self.segment else "")
+
+    @property
+    def parts(self) -> tuple[Feature, ...]:
+        """The members of a group; of what is none itself."""
+        return self.members or (self,)
 
 
 @dataclass(frozen=True)
@@ -238,51 +249,13 @@ class Contribution:
 
 
 @dataclass(frozen=True)
-class Faithfulness:
-    """How far the first output falls, on average over the top 1, 5, 10, 20 and 50 % of the features.
-
-    value: the top by the explanation, those that raise the output most. random: by a random ranking.
-    """
-
-    value: float
-    random: float
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How far the numbers can be trusted; None where a measure does not apply or was not asked for.
-
-    additivity_gap: |sum of values + baseline - instance|, the largest over outputs.
-    held_out_r_squared: R squared of the additive fit on coalitions it had not seen, the smallest over outputs; at most
-        1, 0 or less where the fit does no better than a constant.
-    split_half_spearman: rank correlation of the attributions from two halves of the coalitions, stepped up to all; from
-        -1 to 1.
-    infidelity: squared error of what absent features should take away, as a fraction of its mean square; 0 is best,
-        above 1 is worse than saying nothing.
-    largest_interval_ratio: half-width of the widest interval over the range of the attributions and 0.
-    certain_top_k: how many of the strongest features are certain to be the strongest, at .975 or `confidence` if that
-        is higher; None where all are known to be of one size.
-    comprehensiveness: the fall without the top features, high is good; with quality "full" only.
-    sufficiency: the fall with the top features alone, low is good; with quality "full" only.
-    """
-
-    additivity_gap: float | None = None
-    held_out_r_squared: float | None = None
-    split_half_spearman: float | None = None
-    infidelity: float | None = None
-    largest_interval_ratio: float | None = None
-    certain_top_k: int | None = None
-    comprehensiveness: Faithfulness | None = None
-    sufficiency: Faithfulness | None = None
-
-
-@dataclass(frozen=True)
 class ResolvedOptions:
     """The options of an explanation as the server resolved them: `explain(model, text, **vars(options))` repeats it.
 
     The names and values are those of `explicate.ExplainOptions`. target: as it was asked for, None for the predicted
     class. granularity: None for a table. top_k: None when it was not asked for. max_players: None when the method does
-    not group words into phrases. segments: about how many an image was cut into, else None. baseline: as asked for.
+    not group words into phrases. segments: about how many an image was cut into, else None. baseline, groups, fixed: as
+    asked for.
     """
 
     method: str
@@ -302,6 +275,8 @@ class ResolvedOptions:
     segments: int | None = None
     change: ChangeSearch | None = field(default=None, metadata=ONLY_SOME_KINDS)
     baseline: str | tuple[str, str] | Image | TableRow | None = field(default=None, hash=False, metadata=UNLESS_NONE)
+    groups: Mapping[str, tuple[Part, ...]] = field(default_factory=dict, hash=False, metadata=ONLY_SOME_KINDS)
+    fixed: tuple[Part, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
 
 
 @dataclass(frozen=True)
@@ -317,6 +292,7 @@ class Explanation(JsonAnswer):
     change: what would change the answer, if that was asked for, in the final answer.
     unspaced_scripts: scripts of the text without spaces, such as "Thai": in them the words are the model's tokens.
     baseline: what stood in for what was left out, where one was asked for, else None.
+    fixed: what was never left out, because it was asked for; it has no values.
     """
 
     features: tuple[Feature, ...]
@@ -334,6 +310,7 @@ class Explanation(JsonAnswer):
     preview: bool = field(default=False, metadata=ONLY_SOME_KINDS)
     change: Change | None = field(default=None, metadata=ONLY_SOME_KINDS)
     baseline: BaselineUsed | None = field(default=None, metadata=UNLESS_NONE)
+    fixed: tuple[Feature, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
 
     @property
     def misfit(self) -> str:
@@ -343,11 +320,17 @@ class Explanation(JsonAnswer):
             if {len(each.values), len(each.standard_errors), len(each.lower), len(each.upper)} != {features}:
                 return f"has {features} features, and another number of values in attributions[{i}]"
         size = shape.width * shape.height if shape else 0
-        if shape and shape.ids and (len(shape.ids) != size or not set(shape.ids) <= set(range(features))):
+        if shape and shape.ids and (len(shape.ids) != size or not set(shape.ids) <= self.segment_places.keys()):
             return "has a segment_map of another size, or of other segments"
         if self.change and not set(self.change.absent) <= set(range(features)):
             return "has a change of other features"
         return ""
+
+    @property
+    def segment_places(self) -> dict[int, int]:
+        """The place among `features` of each segment by its id; `len(features)` for what is fixed."""
+        places = [*enumerate(self.features), *((len(self.features), feature) for feature in self.fixed)]
+        return {part.segment.id: place for place, each in places for part in each.parts if part.segment}
 
     def contributions(self, output: int = 0) -> tuple[Contribution, ...]:
         """The features of `attributions[output]` with their numbers, in reading order."""

@@ -15,7 +15,40 @@ from enum import Enum, auto
 
 import numpy as np
 
-from explicate_server.explain.attribution import Booleans, Floats
+from explicate_server.explain.attribution import Booleans, Floats, Indices
+from explicate_server.explain.reduction import Reduction
+
+# A game of 2^14 coalitions takes a few milliseconds to enumerate.
+_SUMS_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What each player adds to the outputs of a model that is a sum over players.
+
+    Attributes:
+        row: float64[players, outputs], of the input; of several inputs [inputs, players, outputs].
+        background: float64[b, players, outputs], of the rows that stand for absent players.
+        bias: float64[outputs], what is added besides.
+    """
+
+    row: Floats
+    background: Floats
+    bias: Floats
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many inputs are a short step of work."""
+        return _SUMS_AT_ONCE
+
+    def of(self, inputs: Indices) -> "Contributions":
+        """Those of some of several inputs."""
+        return replace(self, row=self.row[inputs])
+
+    def reduced(self, reduction: Reduction) -> "Contributions":
+        """Of the smaller game of one input: what fixed players add is there whoever is present."""
+        background = np.moveaxis(reduction.sums(np.moveaxis(self.background, 1, 0)), 0, 1)
+        return Contributions(reduction.sums(self.row), background, self.bias + reduction.fixed_sum(self.row))
 
 
 class LinkKind(Enum):

@@ -70,10 +70,6 @@ RowsOf = Callable[[Asked], Awaitable[list[Row]]]
 _Explained = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def _everything(kept: NDArray[np.float64]) -> NDArray[np.float64]:
-    return kept
-
-
 class GameValues:
     """What is known of one game: values by coalition, and the rows that are under way.
 
@@ -238,16 +234,18 @@ class Evaluations:
         scales: Scales,
         timings: Timings,
         seconds_left: Callable[[], float],
+        played: Callable[[Asked], Asked] = lambda coalitions: coalitions,
     ) -> None:
         """Take what makes model rows of coalitions, what their mean is, and how long evaluations may go on.
 
-        ``weights`` float64[b] are those of a coalition's rows, see `Game.weights`.
+        ``weights`` float64[b] are those of a coalition's rows, see `Game.weights`; and see `Game.played`.
         """
         self.reused = 0
         self._batcher = batcher
         self._game = game
         self._store = store
         self._rows_of = rows_of
+        self._played = played
         self._weights = weights
         self._scales = scales
         rows = min(_CHUNK_ROWS, _CHUNK_NUMBERS // scales.outputs)
@@ -273,8 +271,9 @@ class Evaluations:
             ModelFault: the model failed on one of them.
             NotServing: the model is being unloaded.
         """
+        coalitions = self._played(coalitions)
         keys = coalition_keys(coalitions)
-        explained = _everything if outputs is None else outputs.of
+        explained: _Explained = (lambda kept: kept) if outputs is None else outputs.of
         values = np.zeros((len(coalitions), explained(np.zeros((0, self._scales.width))).shape[1]))
         evaluated = np.zeros(len(coalitions), dtype=np.bool_)
         chunks = deque(range(0, len(coalitions), self._chunk))

@@ -25,6 +25,7 @@ from explicate_server.explain.rounds import StopReason
 from explicate_server.inference.admission import Seat
 from explicate_server.inference.asking.additions import Additions
 from explicate_server.inference.asking.baselines import stand_in
+from explicate_server.inference.asking.player_groups import grouped
 from explicate_server.inference.asking.targets import Outputs
 from explicate_server.inference.changed.change_search import ChangeSearch, Subject
 from explicate_server.inference.changed.decided import ChangeFound
@@ -130,14 +131,14 @@ class ExplainCall:
         drawn = await self._drawn(game, options) if options.method.needs is None else None
         # Everything that the game's values depend on.
         self._game_key = (
-            *(digest, self._players, options.masking, options.baseline and options.baseline.key),
+            *(digest, self._players, options.masking, options.baseline and options.baseline.key, game.regions),
             *(() if drawn is None else (options.max_evaluations, options.seed)),
         )
         if options.method.needs is not None:
             yield await self._told(encoded, game, options)
             return
         with self._known(self._game_key) as known:
-            evaluations = self._evaluations(game, known)
+            evaluations = self._evaluations(game, known, game.played)
             async with aclosing(self._rounds(encoded, game, drawn, options, evaluations, progress)) as answers:
                 async for answer in answers:
                     yield answer
@@ -145,12 +146,13 @@ class ExplainCall:
     async def _prepare(self, value: ModelInput, field_path: str) -> tuple[EncodedInput, Game, bytes]:
         """The input ready for the model, its game, and its digest: of 8 MiB that alone takes 10 ms."""
         started_s = time.monotonic()
-        modality, baseline = self._served.modality, self._checked.baseline
+        modality, checked, baseline = self._served.modality, self._checked, self._checked.baseline
 
         def prepare() -> tuple[EncodedInput, Game, bytes]:
             (encoded,) = encode_inputs(self._served, [value], [field_path])
             instead = stand_in(self._served, baseline)
-            game = modality.game(value, encoded, players=self._players, masking=self._checked.masking, stand_in=instead)
+            whole = modality.game(value, encoded, players=self._players, masking=checked.masking, stand_in=instead)
+            game = grouped(whole, checked.given.groups, checked.given.fixed, modality=modality, usage=encoded.usage)
             return encoded, game, value.digest
 
         with tracing.span("prepare"):
@@ -202,7 +204,9 @@ class ExplainCall:
         model = (self._served.bundle.digest, runtime.name, runtime.precision)
         return self._store.game((*model, *key), caller=self._caller)
 
-    def _evaluations(self, game: Game | Subject, known: GameValues) -> Evaluations:
+    def _evaluations(
+        self, game: Game | Subject, known: GameValues, played: Callable[[Asked], Asked] = lambda asked: asked
+    ) -> Evaluations:
         async def rows_of(coalitions: Asked) -> list[Row]:
             started_s = time.monotonic()
             rows = await self._in_worker(game.rows, coalitions)
@@ -218,6 +222,7 @@ class ExplainCall:
             scales=self._served.scales,
             timings=self._timings,
             seconds_left=self._deadline.seconds_left,
+            played=played,
         )
 
     async def _rounds(

@@ -14,7 +14,9 @@ from explicate_server.inference.asking.baselines import (
     resolved_baseline,
 )
 from explicate_server.inference.asking.change_wish import ChangeWish, change_violations
+from explicate_server.inference.asking.player_groups import PlayerGroup, player_violations
 from explicate_server.inference.asking.targets import PREDICTED_CLASS, Target, target_violations
+from explicate_server.modalities.parts import Part
 from explicate_server.registry.records import Choices
 from explicate_server.settings import Settings
 
@@ -62,6 +64,8 @@ class ExplainOptions:
     segments: int | None = None
     change: ChangeWish | None = None
     baseline: Baseline | None = None
+    groups: tuple[PlayerGroup, ...] = ()
+    fixed: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ class ResolvedOptions:
     segments: int | None
     baseline: Baseline | None = None
     change: ChangeWish | None = None
+    groups: tuple[PlayerGroup, ...] = ()
+    fixed: tuple[Part, ...] = ()
 
     @property
     def reserved_evaluations(self) -> int:
@@ -166,6 +172,8 @@ class CheckedOptions:
             segments=self.segments,
             change=given.change and given.change.resolved(players, method, self.choices, self.settings),
             baseline=self.baseline,
+            groups=given.groups,
+            fixed=given.fixed,
         )
 
     def _max_evaluations(self, method: Method, players: int) -> int:
@@ -213,6 +221,7 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
         *_method_violations(options, method, choices),
         *change_violations(options.change, choices, settings, target=options.target, method=method),
         *baseline_violations(options.baseline, method, choices.baselines),
+        *player_violations(options.groups, options.fixed, drawn=method.drawn),
     ]
     if violations:
         raise InvalidRequest(violations)

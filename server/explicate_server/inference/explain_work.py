@@ -34,6 +34,7 @@ class ExplainAnswer:
     prediction: NDArray[np.float64]
     encoded: EncodedInput
     players: Sequence[Player]
+    fixed: Sequence[Player]
     segment_map: NDArray[np.intp] | None
     unspaced_scripts: Sequence[str]
     outputs: Outputs
@@ -72,13 +73,14 @@ class Work:
 
     def answer(self, quality: Quality, timings: Timings, *, final: bool) -> ExplainAnswer:
         """What is known now."""
-        run, groups, segment_map = self.run, self.run.attribution.groups, self.game.segment_map
-        players = self.game.players if groups is None else self.game.grouped(groups)
+        run, groups, game = self.run, self.run.attribution.groups, self.game
+        players = game.players if groups is None else game.grouped(groups)
         return ExplainAnswer(
             prediction=self.prediction,
             encoded=self.encoded,
-            players=[*players, *self.game.unread],
-            segment_map=segment_map if segment_map is None or groups is None else groups[segment_map],
+            players=[*players, *game.unread],
+            fixed=game.fixed,
+            segment_map=game.segment_map if groups is None else game.grouped_map(groups),
             unspaced_scripts=self.game.unspaced_scripts,
             outputs=self.outputs,
             attribution=run.attribution.with_nothing_for(len(self.game.unread)),

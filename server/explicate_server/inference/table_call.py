@@ -20,6 +20,7 @@ from explicate_server.explain.methods import AUTO, methods_of
 from explicate_server.explain.quality import Quality
 from explicate_server.inference.admission import Seat
 from explicate_server.inference.asking.baselines import stand_in
+from explicate_server.inference.asking.player_groups import FIXED, GROUPS
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_call import Deadline
 from explicate_server.inference.explain_options import ROWS_THAT_TELL_A_PLAYER, CheckedOptions, ResolvedOptions
@@ -50,11 +51,15 @@ _T = TypeVar("_T")
 
 
 def check_shared(checked: CheckedOptions) -> None:
-    """Refuse a method whose coalitions cannot be shared by the rows of a table, and what is found for one row only.
+    """Refuse a method whose coalitions cannot be shared by the rows of a table, and what is of one row only.
 
     Raises:
         InvalidRequest: it names the methods that can.
     """
+    if asked := [path for path, given in ((GROUPS, checked.given.groups), (FIXED, checked.given.fixed)) if given]:
+        raise InvalidRequest(
+            [Violation(path, "is for one input at a time; ask about each row alone") for path in asked]
+        )
     if not checked.method.shared:
         choices = checked.choices
         methods = [each for each in methods_of(choices.reads).values() if each.shared and choices.fits(each)]

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_bundle.objective import sigmoid, softmax
-from explicate_server.explain.added_game import AddedGame, Link, LinkKind
+from explicate_server.explain.added_game import AddedGame, Contributions, Link, LinkKind
 from explicate_server.explain.told_game import ToldGame
 from explicate_server.explain.trees.tree_game import TreeGame
 from explicate_server.inference.asking.targets import Outputs
-from explicate_server.modalities.modality import Contributions, Told
+from explicate_server.modalities.modality import Told
 
 _Floats = NDArray[np.float64]
 _DIFFERENCE = np.array([[-1.0], [1.0]])

@@ -5,8 +5,10 @@ pixels when its batch is formed: 256 rows of 224 x 224 would be 38 MB.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Self
 
 import numpy as np
@@ -38,6 +40,17 @@ from explicate_server.modalities.modality import (
     Modality,
     SegmentPlayer,
     StandIn,
+    Usage,
+)
+from explicate_server.modalities.parts import (
+    Part,
+    PartProblem,
+    PixelBox,
+    PixelPolygon,
+    Place,
+    RegionProblem,
+    Segment,
+    covered,
 )
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
@@ -154,6 +167,7 @@ class ImageModality(Modality):
 
     input_type: type[ModelInput] = ImageInput
     field = "image"
+    parts = (Segment, PixelBox, PixelPolygon)
     maskings: tuple[str, ...] = MASKINGS
     counted: tuple[str, ...] = ("slic", "grid")
     baselines = BaselineChoices(colours=True)
@@ -256,16 +270,53 @@ class _SegmentGame(Game):
     """Players are segments; an absent one shows its mean colour, the image blurred, grey, or what stands in for it."""
 
     segment_map: NDArray[np.intp]
+    players: Sequence[SegmentPlayer]
 
     def __init__(self, pixels: Pixels, segment_map: NDArray[np.intp], hidden: Pixels) -> None:
         self.segment_map = segment_map
         self.players = segment_players(segment_map)
         self._hidden = hidden
         self._difference = pixels ^ hidden
+        self._drawn: Mapping[Part, int | None] = {}
+
+    def joined(self, players: Sequence[int]) -> SegmentPlayer:
+        """The segments as one, under the number of the first."""
+        parts = [self.players[player] for player in players]
+        lefts, tops, rights, bottoms = zip(*(part.box for part in parts), strict=True)
+        box = (min(lefts), min(tops), max(rights), max(bottoms))
+        return SegmentPlayer(parts[0].id, sum(part.pixels for part in parts), box)
 
     def grouped(self, groups: NDArray[np.intp]) -> list[SegmentPlayer]:
-        """The segments of each group as one."""
+        """The segments of each group as one, numbered anew."""
         return segment_players(groups[self.segment_map])
+
+    def places(self, part: Part) -> list[Place]:
+        """The segment with a number, or the pixels of a region; nothing is left of a segment inside of one."""
+        if part in self._drawn:
+            drawn = self._drawn[part]
+            return [] if drawn is None else [(drawn, 0)]
+        assert isinstance(part, Segment)
+        if not 0 <= part.id < len(self.players):
+            raise PartProblem(f"is segment {part.id}; the image is cut into segments 0 to {len(self.players) - 1}")
+        return [(part.id, 0)]
+
+    def with_regions(self, owners: Sequence[Sequence[Part]], usage: Usage) -> Game:
+        """What is absent looks as before, but the pixels of each region go and come together, and no longer with their
+        segments; these keep their numbers.
+        """
+        if not any(isinstance(part, PixelBox | PixelPolygon) for parts in owners for part in parts):
+            return self
+        assert isinstance(usage, ImageUsage)
+        drawn = drawn_regions(owners, self.segment_map, usage)
+        numbers, segment_map = np.unique(drawn.ids, return_inverse=True)
+        game = copy(self)
+        game.segment_map = np.asarray(segment_map.reshape(drawn.ids.shape), np.intp)
+        found = zip(segment_players(game.segment_map), numbers.tolist(), strict=True)
+        game.players = [replace(player, id=number) for player, number in found]
+        place_of = {number: place for place, number in enumerate(numbers.tolist())}
+        game._drawn = {part: place_of.get(number) for part, number in drawn.numbers.items()}
+        game.regions = sha256(drawn.ids.tobytes()).digest()
+        return game
 
     def rows(self, coalitions: Asked) -> list[Row]:
         """One model row per coalition."""
@@ -273,6 +324,56 @@ class _SegmentGame(Game):
             Row(ROW_LENGTH, _MaskedPixels(self._hidden, self._difference, self.segment_map, present))
             for present in coalitions
         ]
+
+
+@dataclass(frozen=True)
+class _Regions:
+    """A segment map intp[height, width] with regions drawn on it, and the number that each part has there: a part of
+    nothing but pixels of other parts has one that does not come.
+    """
+
+    ids: NDArray[np.intp]
+    numbers: Mapping[Part, int]
+
+
+def drawn_regions(owners: Sequence[Sequence[Part]], segment_map: NDArray[np.intp], usage: ImageUsage) -> _Regions:
+    """The segments and regions of each owner; a region has a number after those of all segments.
+
+    Raises:
+        RegionProblem: see `Game.with_regions`.
+    """
+    segments, regions = int(segment_map.max()) + 1, 0
+    ids, taken = segment_map.copy(), np.full(segment_map.shape, -1)
+    numbers: dict[Part, int] = {}
+    for owner, parts in enumerate(owners):
+        for index, part in enumerate(parts):
+            at = (owner, index)
+            if isinstance(part, Segment):
+                if not 0 <= part.id < segments:
+                    raise RegionProblem(f"is segment {part.id}; the image is cut into segments 0 to {segments - 1}", at)
+                pixels, number = segment_map == part.id, part.id
+            else:
+                assert isinstance(part, PixelBox | PixelPolygon)
+                pixels, number = covered(part, ids.shape, usage.box), segments + regions
+                regions += 1
+                if not pixels.any():
+                    raise RegionProblem(_outside(usage), at)
+            shared = int((pixels & (taken != owner) & (taken >= 0)).sum())
+            if shared:
+                raise RegionProblem(f"has {shared:,} pixels that another group, or a fixed part, has as well", at)
+            fresh = pixels & (taken < 0)
+            taken[fresh] = owner
+            ids[fresh] = number
+            numbers[part] = number
+    return _Regions(ids, numbers)
+
+
+def _outside(usage: ImageUsage) -> str:
+    (width, height), (left, top, right, bottom) = usage.size, usage.box
+    return (
+        f"covers no pixel that the model reads: the image has {width} x {height}, of which it reads the columns from "
+        f"{left:g} to {right:g} and the rows from {top:g} to {bottom:g}"
+    )
 
 
 def segment_players(segment_map: NDArray[np.intp]) -> list[SegmentPlayer]:

@@ -1,9 +1,10 @@
 """What the rest of the server knows of an input: rows for the model, and a game to explain."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, Protocol, Self, runtime_checkable  # Any: float32 or float64
+from typing import ClassVar, Protocol, Self, TypeAlias, runtime_checkable  # Any: float32 or float64
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.model_inputs import CellValue, ModelInput
 from explicate_server.errors import Violation
+from explicate_server.explain.added_game import Contributions
 from explicate_server.explain.game import Asked
-from explicate_server.explain.trees.tree_game import TreeBackground
+from explicate_server.explain.trees.tree_game import TreeFeatures
 from explicate_server.modalities.cell_changes import CellAlternatives
+from explicate_server.modalities.parts import Part, PartProblem, Place
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
 from explicate_server.settings import Settings
@@ -31,6 +34,16 @@ class TextPlayer:
     in_pair: bool = False
     instead: str | None = None
 
+    @property
+    def places(self) -> int:
+        """How many places it has."""
+        return len(self.spans)
+
+    @property
+    def label(self) -> str:
+        """What complaints call it."""
+        return repr(self.text)
+
 
 @dataclass(frozen=True)
 class ColumnPlayer:
@@ -38,6 +51,16 @@ class ColumnPlayer:
 
     name: str
     columns: tuple[tuple[str, CellValue], ...]
+
+    @property
+    def places(self) -> int:
+        """How many columns it has."""
+        return len(self.columns)
+
+    @property
+    def label(self) -> str:
+        """What complaints call it."""
+        return repr(self.name)
 
 
 @dataclass(frozen=True)
@@ -50,9 +73,29 @@ class SegmentPlayer:
     id: int
     pixels: int
     box: tuple[int, int, int, int]
+    places: ClassVar[int] = 1
+
+    @property
+    def label(self) -> str:
+        """What complaints call it."""
+        return f"segment {self.id}"
 
 
-Player = TextPlayer | ColumnPlayer | SegmentPlayer
+@dataclass(frozen=True)
+class GroupPlayer:
+    """Parts that were asked for as one player, under its name."""
+
+    name: str
+    members: "tuple[Player, ...]"
+    places: ClassVar[int] = 1
+
+    @property
+    def label(self) -> str:
+        """What complaints call it."""
+        return repr(self.name)
+
+
+Player = TextPlayer | ColumnPlayer | SegmentPlayer | GroupPlayer
 
 
 @dataclass(frozen=True)
@@ -88,6 +131,9 @@ class ImageUsage:
     frames: int
 
 
+Usage: TypeAlias = TextUsage | ImageUsage | None
+
+
 class Game(Protocol):
     """An input with its players: what the model is asked when some of them are absent."""
 
@@ -109,11 +155,48 @@ class Game(Protocol):
     unspaced_scripts: Sequence[str] = ()
     """Scripts without spaces between words, whose words are the model's tokens; by their names in Unicode."""
 
+    fixed: Sequence[Player] = ()
+    """What is present in every coalition, because it was asked for."""
+
+    regions: bytes = b""
+    """What tells its players from those that `Modality.players_of` names: where regions are; empty without any."""
+
+    def joined(self, players: Sequence[int]) -> Player:
+        """Some of its players as one, in ascending order."""
+
+    def listed(self, players: Sequence[int]) -> Sequence[Player]:
+        """Some of its players for people to read: where those next to each other read better as one, they are one."""
+        return [self.players[player] for player in players]
+
     def grouped(self, groups: NDArray[np.intp]) -> Sequence[Player]:
         """The groups of neighbours as players; ``groups`` intp[players] says which one each player belongs to."""
+        starts = np.flatnonzero(np.diff(groups, prepend=-1)).tolist()
+        return [self.joined(range(*bounds)) for bounds in pairwise([*starts, len(groups)])]
+
+    def grouped_map(self, groups: NDArray[np.intp]) -> NDArray[np.intp] | None:
+        """The segment map of `grouped`."""
+        return None if self.segment_map is None else groups[self.segment_map]
+
+    def places(self, part: Part) -> Iterable[Place]:  # noqa: ARG002 - of a game that has no parts
+        """What a part covers of its players; raises PartProblem where that is nothing, or not clear."""
+        raise PartProblem("is no part of this input")
+
+    def with_regions(self, owners: Sequence[Sequence[Part]], usage: "Usage") -> "Game":  # noqa: ARG002 - most have none
+        """The game whose players are also the regions among the parts of each owner; `places` knows them then.
+
+        Raises:
+            RegionProblem: a part covers nothing, or what a region of another owner covers.
+        """
+        return self
+
+    def played(self, coalitions: Asked) -> Asked:
+        """Coalitions of its players as those that `rows` takes, and by which values are kept."""
+        return coalitions
 
     def rows(self, coalitions: Asked) -> list[Row]:
-        """A row of count b for each coalition of bool[m, players], True = present, or for each number intp[m]."""
+        """A row of count b for each coalition of bool[m, players] that was `played`, True = present, or for each number
+        intp[m].
+        """
 
 
 @runtime_checkable
@@ -132,56 +215,6 @@ class Guesses(Protocol):
         """What each player may add, float64[players, 2 · outputs], to the centred logits, then to the scores; None if
         the explainer does not know such players.
         """
-
-
-# A game of 2^14 coalitions takes a few milliseconds to enumerate.
-_SUMS_AT_ONCE = 32
-
-
-@dataclass(frozen=True)
-class Contributions:
-    """What each player adds to the outputs of a model that is a sum over players.
-
-    Attributes:
-        row: float64[players, outputs], of the input; of several inputs [inputs, players, outputs].
-        background: float64[b, players, outputs], of the rows that stand for absent players.
-        bias: float64[outputs], what is added besides.
-    """
-
-    row: NDArray[np.float64]
-    background: NDArray[np.float64]
-    bias: NDArray[np.float64]
-
-    @property
-    def rows_at_once(self) -> int:
-        """How many inputs are a short step of work."""
-        return _SUMS_AT_ONCE
-
-    def of(self, inputs: NDArray[np.intp]) -> "Contributions":
-        """Those of some of several inputs."""
-        return replace(self, row=self.row[inputs])
-
-
-@dataclass(frozen=True)
-class TreeFeatures:
-    """What the decision trees of a model read, whose leaves its outputs are a sum of.
-
-    Attributes:
-        background: the trees, beside the rows that stand for absent players.
-        rows: [inputs, features], of the inputs.
-    """
-
-    background: TreeBackground
-    rows: NDArray[Any]
-
-    @property
-    def rows_at_once(self) -> int:
-        """How many inputs are a short step of work."""
-        return self.background.rows_at_once
-
-    def of(self, inputs: NDArray[np.intp]) -> "TreeFeatures":
-        """Those of some of the inputs."""
-        return replace(self, rows=self.rows[inputs])
 
 
 Told = Contributions | TreeFeatures
@@ -240,7 +273,7 @@ class EncodedInput(Protocol):
         """The model row of the whole input."""
 
     @property
-    def usage(self) -> TextUsage | ImageUsage | None:
+    def usage(self) -> Usage:
         """How much of it the model sees; None if it always sees all of it."""
 
     @property
@@ -256,6 +289,9 @@ class Modality(Protocol):
 
     field: str
     """The field of a request's input that holds it."""
+
+    parts: tuple[type[Part], ...]
+    """What parts of it can be named for groups and fixed players."""
 
     maskings: tuple[str, ...]
     """How absence can be expressed for this model, the default first."""

@@ -44,6 +44,7 @@ from explicate_server.modalities.packed_table import (
     encode_columns,
     table_violations,
 )
+from explicate_server.modalities.parts import Named, Part, Place, column_places
 from explicate_server.modalities.table_claims import CONTRIBUTIONS, TableGraph, ToldBackground, checked_graph, claims
 from explicate_server.modalities.table_games import TableGames
 from explicate_server.modalities.table_sampler import TableSampler
@@ -62,12 +63,16 @@ class _ColumnGame(Game):
     players: Sequence[ColumnPlayer]
     unread: Sequence[ColumnPlayer] = ()
 
-    def grouped(self, groups: NDArray[np.intp]) -> list[ColumnPlayer]:
-        """The columns of each group under the names of its first and last player."""
-        return [
-            _joined([player for player, its_group in zip(self.players, groups, strict=True) if its_group == group])
-            for group in range(int(groups.max(initial=-1)) + 1)
-        ]
+    def joined(self, players: Sequence[int]) -> ColumnPlayer:
+        """Their columns under the names of the first and the last one."""
+        parts = [self.players[player] for player in players]
+        columns = tuple(column for part in parts for column in part.columns)
+        return parts[0] if len(parts) == 1 else ColumnPlayer(f"{parts[0].name} … {parts[-1].name}", columns)
+
+    def places(self, part: Part) -> list[Place]:
+        """The columns of a player, or one of them."""
+        players = [(player.name, [name for name, _ in player.columns]) for player in self.players]
+        return column_places(part, players, unread=[player.name for player in self.unread])
 
 
 class BackgroundGame(_ColumnGame):
@@ -135,13 +140,6 @@ class DrawnGame(_ColumnGame):
         return [Row(ROW_LENGTH, self._sample[number : number + 1]) for number in coalitions.tolist()]
 
 
-def _joined(players: Sequence[ColumnPlayer]) -> ColumnPlayer:
-    if len(players) == 1:
-        return players[0]
-    columns = tuple(column for player in players for column in player.columns)
-    return ColumnPlayer(f"{players[0].name} … {players[-1].name}", columns)
-
-
 def _behind(background: Background) -> tuple[Floats, Floats]:
     """Model rows float64[b, columns], and their weights, which sum to 1."""
     rows = np.concatenate([background.numbers, background.codes], axis=1, dtype=np.float64)
@@ -186,6 +184,7 @@ class TabularModality(Modality):
 
     input_type: type[ModelInput] = TabularInput
     field = "tabular"
+    parts = (Named,)
     granularities: tuple[str, ...] = ()
     max_length = ROW_LENGTH
 

@@ -18,7 +18,7 @@ from explicate_bundle.columns import CODES_NAME, NUMBERS_NAME, TableColumns
 from explicate_bundle.errors import BundleError
 from explicate_bundle.kinds.table_kind import tells_trees
 from explicate_bundle.model_inputs import TabularInput
-from explicate_server.modalities.modality import Contributions
+from explicate_server.explain.added_game import Contributions
 from explicate_server.runtime.graph_outputs import GraphOutputs
 
 CONTRIBUTIONS = "contributions"

@@ -16,6 +16,7 @@ from explicate_bundle.writing import EXPLAINER_NAME
 from explicate_server.errors import Violation
 from explicate_server.modalities.encoded_text import EncodedText, encode_beginnings, encode_for_usage, kept_tokens
 from explicate_server.modalities.modality import EncodedInput, Game, Modality, StandIn
+from explicate_server.modalities.parts import Named, TextRange
 from explicate_server.modalities.text_games import ATTRIBUTIONS, DeletionGame, ReferenceGame, TokenGame
 from explicate_server.runtime.batch_cost import stretched
 from explicate_server.runtime.graph_outputs import GraphOutputs
@@ -29,6 +30,7 @@ class TextModality(Modality):
 
     input_type: type[ModelInput] = TextInput
     field = "text"
+    parts = (Named, TextRange)
     granularities: tuple[str, ...] = ("word", "token", "sentence")
     players_version: int = WORDS_VERSION
 

@@ -6,13 +6,15 @@ in their place, as shap does; ``delete`` takes the player out of the string and 
 reference text the string shows what that one has there, and is tokenised again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import compress, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate.reading.nearest import did_you_mean
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate_bundle.players.text_players import DISTINCT_WORDS, NO_PLAYER, Places, players_of
 from explicate_bundle.players.words import breaks, unspaced_scripts
@@ -21,16 +23,20 @@ from explicate_server.explain.game import WALL, Asked
 from explicate_server.modalities.aligned_texts import Piece, Span, aligned
 from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.modalities.modality import BASELINE_PATH, Game, TextPlayer
+from explicate_server.modalities.parts import Named, Part, PartProblem, Place, TextPlaces, TextRange
 from explicate_server.runtime.graph_outputs import GraphOutputs
 from explicate_server.runtime.queue import Row
 
 ATTRIBUTIONS = "attributions"
 """The output of explainer.onnx."""
+_GAP = " … "
 RowsOf = Callable[[Sequence[Sequence[str]]], list[Row]]
 
 
 class _TextGame(Game):
     """Players in the texts, and what parts them; equal words that are one player have no neighbours."""
+
+    players: Sequence[TextPlayer]
 
     def __init__(self, texts: Sequence[str], players: Sequence[TextPlayer], kind: str) -> None:
         self.players = players
@@ -39,16 +45,80 @@ class _TextGame(Game):
             self.unspaced_scripts = unspaced_scripts("".join(player.text for player in players))
         self._texts = texts
 
-    def grouped(self, groups: NDArray[np.intp]) -> list[TextPlayer]:
-        """Phrases from the first to the last word of each group."""
-        starts = np.flatnonzero(np.diff(groups, prepend=-1)).tolist()
-        ends = [*starts[1:], len(groups)]
-        members = [(self.players[start], self.players[end - 1]) for start, end in zip(starts, ends, strict=True)]
-        return [self._phrase(first, last) for first, last in members]
+    def joined(self, players: Sequence[int]) -> TextPlayer:
+        """A phrase from the first to the last word; several where others stand between."""
+        phrases = self.listed(players)
+        if len(phrases) == 1:
+            return phrases[0]
+        text, spans = _GAP.join(each.text for each in phrases), tuple(span for each in phrases for span in each.spans)
+        instead = [each.instead for each in phrases if each.instead is not None]
+        return TextPlayer(text, spans, phrases[0].in_pair, _GAP.join(instead) if instead else None)
 
-    def _phrase(self, first: TextPlayer, last: TextPlayer) -> TextPlayer:
-        start, end = first.spans[0][0], last.spans[0][1]
-        return TextPlayer(self._texts[first.in_pair][start:end], ((start, end),), first.in_pair)
+    def listed(self, players: Sequence[int]) -> list[TextPlayer]:
+        """Phrases of words that follow each other in one text; equal words that are one player stay by themselves."""
+        places = np.asarray(players, np.intp)
+        follows = np.diff(places) == 1
+        if self.breaks is None:
+            follows[:] = False
+        else:
+            follows &= self.breaks[places[1:] - 1] < WALL
+        starts = [0, *(np.flatnonzero(~follows) + 1).tolist(), len(places)]
+        return [self._phrase(places[first], places[last - 1]) for first, last in pairwise(starts)] if players else []
+
+    def _phrase(self, first: int, last: int) -> TextPlayer:
+        if first == last:
+            return self.players[first]
+        start, end, in_pair = (
+            self.players[first].spans[0][0],
+            self.players[last].spans[0][1],
+            self.players[last].in_pair,
+        )
+        return TextPlayer(self._texts[in_pair][start:end], ((start, end),), in_pair)
+
+    @cached_property
+    def _places(self) -> list[TextPlaces]:
+        """Where the players stand in each text."""
+        found: list[list[tuple[tuple[int, int], Place]]] = [[] for _ in self._texts]
+        for number, player in enumerate(self.players):
+            found[player.in_pair] += [(span, (number, place)) for place, span in enumerate(player.spans)]
+        sorted_ones = map(sorted, found)
+        return [
+            TextPlaces(text, [span for span, _ in each], [place for _, place in each])
+            for text, each in zip(self._texts, sorted_ones, strict=True)
+        ]
+
+    def places(self, part: Part) -> Iterable[Place]:
+        """Those of every occurrence of the words, or of a range."""
+        if isinstance(part, TextRange):
+            return self._places_in(part)
+        assert isinstance(part, Named)
+        found = [place for text in self._places for place in text.matches(part.name)]
+        if not found:
+            near = did_you_mean(part.name, {player.text for player in self.players}, most=1)
+            raise PartProblem(
+                f"{part.name!r} does not come in the text as whole players of this granularity, as far as the model "
+                f"reads it{near}"
+            )
+        return found
+
+    def _places_in(self, part: TextRange) -> list[Place]:
+        if part.in_pair >= len(self._texts):
+            raise PartProblem("is in the second text, and there is one text only")
+        text = self._places[part.in_pair]
+        if part.end > len(text.text):
+            raise PartProblem(f"ends at {part.end:,}; the text has {len(text.text):,} code points")
+        touched, cut = text.within(part.start, part.end)
+        if cut:
+            start, end = text.spans[cut[0]]
+            raise PartProblem(
+                f"is from {part.start:,} to {part.end:,}, which cuts {text.text[start:end]!r}, a player from {start:,} "
+                f"to {end:,}"
+            )
+        if not touched:
+            raise PartProblem(
+                f"is from {part.start:,} to {part.end:,}, where the model reads nothing that can be left out"
+            )
+        return [text.places[at] for at in touched]
 
 
 def _text_players(text: str, found: Sequence[Places], *, in_pair: bool) -> list[TextPlayer]:
@@ -190,15 +260,10 @@ class ReferenceGame(_TextGame):
             raise InvalidRequest([Violation(f"{BASELINE_PATH}.text", problem)])
         super().__init__(encoded.texts, players, kind)
 
-    def grouped(self, groups: NDArray[np.intp]) -> list[TextPlayer]:
-        """Phrases from the first to the last word of each group, with all that the reference has in their place."""
-        phrases = super().grouped(groups)
-        starts = np.flatnonzero(np.diff(groups, prepend=-1))
-        ends = [*(starts[1:] - 1).tolist(), len(groups) - 1]
-        return [
-            replace(phrase, instead=self._instead(first, last, in_pair=phrase.in_pair))
-            for phrase, first, last in zip(phrases, starts.tolist(), ends, strict=True)
-        ]
+    def _phrase(self, first: int, last: int) -> TextPlayer:
+        """With all that the reference has in its place."""
+        phrase = super()._phrase(first, last)
+        return replace(phrase, instead=self._instead(first, last, in_pair=phrase.in_pair))
 
     def _instead(self, first: int, last: int, *, in_pair: bool) -> str:
         pieces, owners = self._pieces[in_pair]

@@ -19,6 +19,7 @@ from explicate_server.inference.predictor import PredictAnswer
 from explicate_server.modalities.modality import (
     ColumnPlayer,
     EncodedInput,
+    GroupPlayer,
     ImageUsage,
     Player,
     SegmentPlayer,
@@ -42,7 +43,8 @@ def explanation(
 ) -> explanation_messages.Explanation:
     """An explanation of a value; ``labels`` are those of the model's outputs.
 
-    Without features it leaves the segment map out as well: the answer before it in a stream had the same ones.
+    Without features it leaves the fixed ones and the segment map out as well: the answer before it in a stream had the
+    same ones.
     """
     message = explanation_messages.Explanation(
         attributions=_attributions(labels, answer),
@@ -61,6 +63,7 @@ def explanation(
     )
     if with_features:
         message.features.extend(_features(value, answer.players))
+        message.fixed.extend(_features(value, answer.fixed))
         if answer.segment_map is not None:
             message.segment_map.CopyFrom(segment_map(answer.segment_map))
     return message
@@ -140,6 +143,9 @@ def _feature(player: Player, offsets: Sequence[Sequence[int]]) -> explanation_me
                 id=number, pixels=pixels, left=left, top=top, right=right, bottom=bottom
             )
             return explanation_messages.Feature(segment=segment)
+        case GroupPlayer(name, members):
+            parts = [_feature(member, offsets) for member in members]
+            return explanation_messages.Feature(group=explanation_messages.GroupFeature(name=name, members=parts))
 
 
 def segment_map(segments: NDArray[np.intp]) -> explanation_messages.SegmentMap:

@@ -21,6 +21,7 @@ from explicate_server.inference.explain_options import ExplainOptions, ResolvedO
 from explicate_server.registry.records import Choices
 from explicate_server.rpc.asked.baseline_messages import baseline, baseline_message
 from explicate_server.rpc.asked.change_messages import change_options, change_wish
+from explicate_server.rpc.asked.player_messages import fixed, group_messages, groups, part_messages
 from explicate_server.settings import Settings
 
 
@@ -91,7 +92,8 @@ def explain_options(message: messages.ExplainOptions) -> ExplainOptions:
     """The options as given; enum values this server does not know are refused, not ignored.
 
     Raises:
-        InvalidRequest: an enum has a value without a meaning, or a baseline a cell without a value.
+        InvalidRequest: an enum has a value without a meaning, a baseline a cell without a value, or a part of the input
+            no kind.
     """
     for name, enum in _CHOICES.items():
         number = getattr(message, name)
@@ -104,8 +106,9 @@ def explain_options(message: messages.ExplainOptions) -> ExplainOptions:
     }
     choices: dict[str, Any] = {name: name_of(enum, getattr(message, name)) for name, enum in _CHOICES.items()}
     method = message.method if message.HasField("method") else None
-    wishes: dict[str, Any] = {"baseline": baseline(message), "change": change_wish(message)}
-    return ExplainOptions(method=method, target=_target(message.target), **wishes, **numbers, **choices)
+    own: dict[str, Any] = {"baseline": baseline(message), "change": change_wish(message)}
+    own |= {"groups": groups(message), "fixed": fixed(message)}
+    return ExplainOptions(method=method, target=_target(message.target), **own, **numbers, **choices)
 
 
 def resolved_options(options: ResolvedOptions) -> messages.ExplainOptions:
@@ -115,6 +118,8 @@ def resolved_options(options: ResolvedOptions) -> messages.ExplainOptions:
         target=_target_message(options.target),
         change=change_options(options.change),
         baseline=baseline_message(options.baseline),
+        groups=group_messages(options.groups),
+        fixed=part_messages(options.fixed),
         **{field: getattr(options, ours) for ours, field in _NUMBERS.items()},
         **{name: number_of(enum, getattr(options, name)) for name, enum in _CHOICES.items()},
     )

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.call_record import CallRecord
+from explicate_server.inference.asking.player_groups import players_document
 from explicate_server.inference.asking.targets import ClassName, Target
 from explicate_server.inference.explain_options import ResolvedOptions
 from explicate_server.inference.explainer import Explained, ExplainedTable
@@ -189,9 +190,10 @@ def audit_entry(told: Explained, *, with_input: bool) -> dict[str, Any]:
 
     ``attributions_sha256`` is over the float64 bytes of the values, little-endian, output after output.
     """
-    answer = told.answer
+    answer, options = told.answer, told.answer.options
+    players = players_document(options.groups, options.fixed, answer.players, answer.fixed)
     return {
-        **_asked(told.served, told.call, answer.options, with_input=with_input),
+        **_asked(told.served, told.call, options, players, with_input=with_input),
         "evaluations": answer.evaluations,
         "rounds": answer.rounds,
         "stop_reason": answer.stop_reason.value,
@@ -214,7 +216,7 @@ def table_audit_entry(told: ExplainedTable, *, with_input: bool) -> dict[str, An
     """
     answer = told.answer
     return {
-        **_asked(told.served, told.call, answer.options, with_input=with_input),
+        **_asked(told.served, told.call, answer.options, players_document((), (), (), ()), with_input=with_input),
         "rows": answer.rows,
         "evaluations": answer.evaluations.tolist(),
         "rounds": answer.rounds.tolist(),
@@ -226,7 +228,9 @@ def table_audit_entry(told: ExplainedTable, *, with_input: bool) -> dict[str, An
     }
 
 
-def _asked(served: ServedModel, call: CallRecord, options: ResolvedOptions, *, with_input: bool) -> dict[str, Any]:
+def _asked(
+    served: ServedModel, call: CallRecord, options: ResolvedOptions, players: dict[str, Any], *, with_input: bool
+) -> dict[str, Any]:
     """Who asked whom for what."""
     manifest = served.bundle.manifest
     return {
@@ -241,7 +245,7 @@ def _asked(served: ServedModel, call: CallRecord, options: ResolvedOptions, *, w
         "precision": served.runtime.precision,
         "server_version": _server_version(),
         "method_version": options.method.version,
-        "options": _options(options, with_input=with_input),
+        "options": _options(options, with_input=with_input) | players,
     }
 
 

@@ -31,8 +31,7 @@ from explicate_export.table.table_card import absence
 from explicate_export.trees import add_trees
 from explicate_export.trees.ensemble_nodes import UntoldError, read_node
 from explicate_server.explain.trees.conditions import Conditions, LeafSums, tree_sums
-from explicate_server.explain.trees.tree_game import TreeGame
-from explicate_server.modalities.modality import TreeFeatures
+from explicate_server.explain.trees.tree_game import TreeFeatures, TreeGame
 from explicate_server.modalities.table import TabularModality
 from explicate_server.runtime.graph_outputs import GraphOutputs
 from explicate_server.settings import Settings

@@ -16,6 +16,7 @@ from explicate._wire.change_fields import cell_value, found_change
 from explicate._wire.option_fields import copied, name_of
 from explicate.described import decisions, standards, usage
 from explicate.described.compared_with import BaselineGroup, BaselineUsed
+from explicate.described.trust import Faithfulness, Quality
 from explicate.inputs import Image, Input
 from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb
@@ -244,6 +245,7 @@ class ExplainAnswers:
         self._value = value
         self._baseline = baseline
         self._features: tuple[results.Feature, ...] = ()
+        self._fixed: tuple[results.Feature, ...] = ()
         self._segment_map: results.SegmentMap | None = None
 
     def __call__(
@@ -266,12 +268,14 @@ class ExplainAnswers:
 
     def _explanation(self, message: explanation_pb.Explanation) -> results.Explanation:
         if message.features:
-            self._features = tuple(_feature(feature) for feature in message.features)
+            self._features = tuple(map(_feature, message.features))
+            self._fixed = tuple(map(_feature, message.fixed))
             self._segment_map = _segment_map(message.segment_map) if message.HasField("segment_map") else None
         return copied(
             results.Explanation,
             message,
             features=self._features,
+            fixed=self._fixed,
             attributions=tuple(copied(results.Attribution, each) for each in message.attributions),
             quality=_quality(message.quality),
             stop_reason=name_of(explanation_pb.StopReason, message.stop_reason),
@@ -333,17 +337,19 @@ def _feature(feature: explanation_pb.Feature) -> results.Feature:
         in_pair=feature.text.in_pair,
         instead=feature.text.instead if feature.text.HasField("instead") else None,
         segment=copied(results.ImageSegment, feature.segment) if feature.HasField("segment") else None,
+        group=feature.group.name,
+        members=tuple(map(_feature, feature.group.members)),
     )
 
 
-def _quality(quality: explanation_pb.Quality) -> results.Quality:
+def _quality(quality: explanation_pb.Quality) -> Quality:
     return copied(
-        results.Quality,
+        Quality,
         quality,
         comprehensiveness=_fall(quality.comprehensiveness) if quality.HasField("comprehensiveness") else None,
         sufficiency=_fall(quality.sufficiency) if quality.HasField("sufficiency") else None,
     )
 
 
-def _fall(fall: explanation_pb.Faithfulness) -> results.Faithfulness:
-    return copied(results.Faithfulness, fall)
+def _fall(fall: explanation_pb.Faithfulness) -> Faithfulness:
+    return copied(Faithfulness, fall)

@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 
 from explicate._wire.change_fields import asked_change, cell_value, set_change
 from explicate._wire.encoding import check_names, set_baseline, set_choice, set_field
+from explicate._wire.part_fields import fixed, groups, set_players
 from explicate.errors import invalid_argument
 from explicate.inputs import Input, TextPair
 from explicate.options import ALL, AllClasses, ClassChoice, Contrast, ExplainOptions, Target
@@ -83,6 +84,8 @@ _CHOICES: dict[str, Any] = {
     "masking": explanation_pb.Masking,
     "quality": explanation_pb.QualityLevel,
 }
+# What is set by itself.
+_APART = ("target", "baseline", "change", "groups", "fixed")
 # The one field with another name than the option.
 _RENAMED = {"time_limit_s": "time_limit_seconds"}
 
@@ -96,7 +99,7 @@ def to_message(options: ExplainOptions, explained: str) -> explanation_pb.Explai
     message = explanation_pb.ExplainOptions()
     for name, value in options.items():
         field = _RENAMED.get(name, name)
-        if value is None or name in ("target", "baseline", "change"):
+        if value is None or name in _APART:
             continue
         if name in _CHOICES:
             set_choice(message, field, numbers_of(_CHOICES[name]), value, f"options.{field}")
@@ -108,6 +111,7 @@ def to_message(options: ExplainOptions, explained: str) -> explanation_pb.Explai
         set_change(message, change)
     if (baseline := options.get("baseline")) is not None:
         set_baseline(message.baseline, baseline, explained)
+    set_players(message, options.get("groups"), options.get("fixed"))
     return message
 
 
@@ -125,6 +129,8 @@ def from_message(message: explanation_pb.ExplainOptions, baseline: Input | None 
         target=_target(message.target),
         change=asked_change(message),
         baseline=_baseline(message.baseline, baseline),
+        groups=groups(message),
+        fixed=fixed(message),
     )
 
 

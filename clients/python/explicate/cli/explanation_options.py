@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from explicate.cli import inputs
+from explicate.cli.inputs.named_parts import FORMS, read_fixed, read_groups
 from explicate.errors import ServerError, UsageError
 from explicate.options import (
     ALL,
@@ -33,6 +34,7 @@ _HOW = "The server decides what you leave out; the answer says what it chose."
 
 # The flags of fields that are not named like them.
 _FLAGS = {
+    "options.groups": "--group",
     "options.target": "--target",
     "options.target.label": "--target",
     "options.target.index": "--target-index",
@@ -88,6 +90,19 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     )
     for kind in inputs.KINDS.values():
         kind.add_player_options(group)
+    group.add_argument(
+        "--group",
+        metavar="NAME=PART,PART",
+        dest="groups",
+        action="append",
+        help=f"give these parts one number together, under this name; a part is {FORMS}; repeat for more groups",
+    )
+    group.add_argument(
+        "--fixed",
+        metavar="PART,PART",
+        action="append",
+        help="never leave these parts out, so that they get no number: what would the rest do beside them?",
+    )
 
 
 def _add_how(group: argparse._ArgumentGroup, *, method: bool) -> None:
@@ -277,7 +292,8 @@ def _names(path: Path) -> Mapping[str, str]:
 def explanation_options(arguments: argparse.Namespace) -> ExplainOptions:
     """What was given; raises UsageError when --against has nothing to set it against."""
     given = {name: getattr(arguments, name) for name in ExplainOptions.__annotations__ if name not in _OF_SEVERAL}
-    return cast(ExplainOptions, {"target": _target(arguments), "change": _change(arguments), **given})
+    parts = {"groups": read_groups(arguments.groups), "fixed": read_fixed(arguments.fixed)}
+    return cast(ExplainOptions, {"target": _target(arguments), "change": _change(arguments), **given, **parts})
 
 
 def in_flags(error: ServerError) -> UsageError:
@@ -290,6 +306,10 @@ def _flag(path: str) -> str:
         return f"--keep or --vary {column[1]}"
     if path.startswith("options.baseline."):  # the rest says which column or text
         return f"--baseline ({path.removeprefix('options.baseline.')})"
+    if found := re.match(r"options\.groups\[(.*)\](\.|$)", path):
+        return f"--group {found[1]}"
+    if path.startswith("options.fixed"):
+        return "--fixed"
     own_name = f"--{path.removeprefix('options.').replace('_', '-')}"
     return _FLAGS.get(path, own_name if path.startswith("options.") else path)
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x65xplicate/v1/players.proto\x12\x0c\x65xplicate.v1\"C\n\x0bPlayerGroup\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05parts\x18\x02 \x03(\x0b\x32\x17.explicate.v1.InputPart\"\xb6\x01\n\tInputPart\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12(\n\x05range\x18\x02 \x01(\x0b\x32\x17.explicate.v1.TextRangeH\x00\x12\x11\n\x07segment\x18\x03 \x01(\x05H\x00\x12%\n\x03\x62ox\x18\x04 \x01(\x0b\x32\x16.explicate.v1.ImageBoxH\x00\x12-\n\x07polygon\x18\x05 \x01(\x0b\x32\x1a.explicate.v1.ImagePolygonH\x00\x42\x06\n\x04kind\"8\n\tTextRange\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\x0f\n\x07in_pair\x18\x03 \x01(\x08\"D\n\x08ImageBox\x12\x0c\n\x04left\x18\x01 \x01(\x01\x12\x0b\n\x03top\x18\x02 \x01(\x01\x12\r\n\x05right\x18\x03 \x01(\x01\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x01\"8\n\x0cImagePolygon\x12(\n\x06points\x18\x01 \x03(\x0b\x32\x18.explicate.v1.ImagePoint\"\"\n\nImagePoint\x12\t\n\x01x\x18\x01 \x01(\x01\x12\t\n\x01y\x18\x02 \x01(\x01\x42<\n\x10\x64\x65v.explicate.v1P\x01Z&explicate.dev/explicate/v1;explicatev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x65xplicate/v1/players.proto\x12\x0c\x65xplicate.v1\"C\n\x0bPlayerGroup\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05parts\x18\x02 \x03(\x0b\x32\x17.explicate.v1.InputPart\"\xb6\x01\n\tInputPart\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12(\n\x05range\x18\x02 \x01(\x0b\x32\x17.explicate.v1.TextRangeH\x00\x12\x11\n\x07segment\x18\x03 \x01(\x05H\x00\x12%\n\x03\x62ox\x18\x04 \x01(\x0b\x32\x16.explicate.v1.PixelBoxH\x00\x12-\n\x07polygon\x18\x05 \x01(\x0b\x32\x1a.explicate.v1.PixelPolygonH\x00\x42\x06\n\x04kind\"8\n\tTextRange\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\x0f\n\x07in_pair\x18\x03 \x01(\x08\"D\n\x08PixelBox\x12\x0c\n\x04left\x18\x01 \x01(\x01\x12\x0b\n\x03top\x18\x02 \x01(\x01\x12\r\n\x05right\x18\x03 \x01(\x01\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x01\"8\n\x0cPixelPolygon\x12(\n\x06points\x18\x01 \x03(\x0b\x32\x18.explicate.v1.PixelPoint\"\"\n\nPixelPoint\x12\t\n\x01x\x18\x01 \x01(\x01\x12\t\n\x01y\x18\x02 \x01(\x01\x42<\n\x10\x64\x65v.explicate.v1P\x01Z&explicate.dev/explicate/v1;explicatev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,10 +38,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INPUTPART']._serialized_end=296
   _globals['_TEXTRANGE']._serialized_start=298
   _globals['_TEXTRANGE']._serialized_end=354
-  _globals['_IMAGEBOX']._serialized_start=356
-  _globals['_IMAGEBOX']._serialized_end=424
-  _globals['_IMAGEPOLYGON']._serialized_start=426
-  _globals['_IMAGEPOLYGON']._serialized_end=482
-  _globals['_IMAGEPOINT']._serialized_start=484
-  _globals['_IMAGEPOINT']._serialized_end=518
+  _globals['_PIXELBOX']._serialized_start=356
+  _globals['_PIXELBOX']._serialized_end=424
+  _globals['_PIXELPOLYGON']._serialized_start=426
+  _globals['_PIXELPOLYGON']._serialized_end=482
+  _globals['_PIXELPOINT']._serialized_start=484
+  _globals['_PIXELPOINT']._serialized_end=518
 # @@protoc_insertion_point(module_scope)

@@ -69,11 +69,11 @@ class InputPart(_message.Message):
         """Of a text, by its place."""
 
     @_builtins.property
-    def box(self) -> Global___ImageBox:
+    def box(self) -> Global___PixelBox:
         """Of an image, a drawn box: exactly its pixels, whatever segments they belong to."""
 
     @_builtins.property
-    def polygon(self) -> Global___ImagePolygon:
+    def polygon(self) -> Global___PixelPolygon:
         """Of an image, a drawn polygon: exactly its pixels, likewise."""
 
     def __init__(
@@ -82,8 +82,8 @@ class InputPart(_message.Message):
         name: _builtins.str = ...,
         range: Global___TextRange | None = ...,
         segment: _builtins.int = ...,
-        box: Global___ImageBox | None = ...,
-        polygon: Global___ImagePolygon | None = ...,
+        box: Global___PixelBox | None = ...,
+        polygon: Global___PixelPolygon | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "kind", b"kind", "name", b"name", "polygon", b"polygon", "range", b"range", "segment", b"segment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -128,8 +128,8 @@ class TextRange(_message.Message):
 Global___TextRange: _TypeAlias = TextRange  # noqa: Y015
 
 @_typing.final
-class ImageBox(_message.Message):
-    """ImageBox is a box in pixels of the upright image (see ImageUsage), fractions allowed. It covers the pixels of the
+class PixelBox(_message.Message):
+    """PixelBox is a box in pixels of the upright image (see ImageUsage), fractions allowed. It covers the pixels of the
     segment map whose centres lie in it; what lies outside of the image is passed over.
     """
 
@@ -161,11 +161,11 @@ class ImageBox(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ImageBox: _TypeAlias = ImageBox  # noqa: Y015
+Global___PixelBox: _TypeAlias = PixelBox  # noqa: Y015
 
 @_typing.final
-class ImagePolygon(_message.Message):
-    """ImagePolygon is a closed polygon in pixels of the upright image, like ImageBox. One that crosses itself covers what
+class PixelPolygon(_message.Message):
+    """PixelPolygon is a closed polygon in pixels of the upright image, like PixelBox. One that crosses itself covers what
     lies inside of an odd number of its turns.
     """
 
@@ -173,13 +173,13 @@ class ImagePolygon(_message.Message):
 
     POINTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImagePoint]:
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___PixelPoint]:
         """Its corners in order, from 3 to 512."""
 
     def __init__(
         self,
         *,
-        points: _abc.Iterable[Global___ImagePoint] | None = ...,
+        points: _abc.Iterable[Global___PixelPoint] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -187,11 +187,11 @@ class ImagePolygon(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ImagePolygon: _TypeAlias = ImagePolygon  # noqa: Y015
+Global___PixelPolygon: _TypeAlias = PixelPolygon  # noqa: Y015
 
 @_typing.final
-class ImagePoint(_message.Message):
-    """ImagePoint is a place on the upright image, in pixels from its upper left corner."""
+class PixelPoint(_message.Message):
+    """PixelPoint is a place on the upright image, in pixels from its upper left corner."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -213,4 +213,4 @@ class ImagePoint(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ImagePoint: _TypeAlias = ImagePoint  # noqa: Y015
+Global___PixelPoint: _TypeAlias = PixelPoint  # noqa: Y015

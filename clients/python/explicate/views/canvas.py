@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from explicate.errors import UsageError
@@ -45,7 +45,10 @@ def pillow() -> Any:  # Any: the module PIL.Image
 
 
 def explained_image(result: ExplainResult) -> tuple[Image, SegmentMap]:
-    """The image and its segments; raises UsageError for an explanation that is not of an image."""
+    """The image, and which feature each pixel belongs to, by its place; one past the last for what is fixed.
+
+    Raises UsageError for an explanation that is not of an image.
+    """
     shape = result.explanation.segment_map
     if result.image is None or shape is None or not shape.ids or len(shape.ids) != shape.width * shape.height:
         raise UsageError("only an explanation of an image can be drawn over one, and this one does not have segments")
@@ -54,7 +57,8 @@ def explained_image(result: ExplainResult) -> tuple[Image, SegmentMap]:
             f"the JSON has only the name of the image ({result.image.name}): write it with to_json(files=True), or "
             "give the image again with dataclasses.replace(result, image=explicate.Image.open(path))"
         )
-    return result.image, shape
+    places = result.explanation.segment_places
+    return result.image, replace(shape, ids=tuple(places[segment] for segment in shape.ids))
 
 
 def upright(image: Image) -> Picture:

@@ -51,6 +51,7 @@ def header(result: ExplainResult) -> Iterator[str]:
     yield wording.method(result)
     if compared := wording.baseline(result):
         yield tables.printable(compared)
+    yield from map(tables.printable, wording.players(result))
     if told := explained(result).not_words:
         yield tables.printable(told)
     yield from wording.quality(result)

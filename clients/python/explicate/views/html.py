@@ -33,6 +33,7 @@ max-width:60em;padding:.5em 0;overflow-x:auto}
 .explicate .word{border-radius:3px;padding:.1em .1em;-webkit-box-decoration-break:clone;box-decoration-break:clone}
 .explicate .unsure{border-bottom:1px dashed currentColor}
 .explicate .unread{opacity:.45}
+.explicate .fixed{border:1px solid currentColor;border-radius:3px;padding:0 .1em}
 .explicate .key{display:inline-block;border-radius:3px;padding:0 .4em;margin-right:.3em}
 .explicate table{border-collapse:collapse;margin:.5em 0;color:inherit}
 .explicate th{text-align:left;font-weight:600;opacity:.8;font-size:.9em}
@@ -81,6 +82,7 @@ def _body(result: ExplainResult) -> str:
         _paragraph(f"{model.model} version {model.version} on {model.runtime}, {model.precision}"),
         _paragraph(wording.method(result)),
         _paragraph(wording.baseline(result)),
+        *(_paragraph(line) for line in wording.players(result)),
         _paragraph(told.not_words),
         *(_paragraph(line) for line in wording.quality(result)),
         _paragraph(wording.unread(result), "note"),

@@ -37,7 +37,7 @@ def picture(result: ExplainResult, output: int = 0) -> Picture:
 
 def _colour(drawn_on: Canvas, shape: SegmentMap, attribution: Attribution) -> None:
     scale = amounts.largest(attribution)
-    colours = [_rgba(value / scale) for value in attribution.values]
+    colours = [*(_rgba(value / scale) for value in attribution.values), bytes(4)]  # what is fixed has no colour
     layer = pillow().frombytes("RGBA", (shape.width, shape.height), b"".join(colours[segment] for segment in shape.ids))
     left, top, right, bottom = drawn_on.box
     _lay_over(drawn_on, layer.resize((max(right - left, 1), max(bottom - top, 1)), pillow().Resampling.NEAREST))

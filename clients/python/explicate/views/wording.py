@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeGuard
 
 from explicate.views import amounts, tables
@@ -11,8 +11,9 @@ from explicate.views.kinds import KINDS, explained
 from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:
-    from explicate.results import Attribution, ExplainResult, Faithfulness, Prediction
+    from explicate.results import Attribution, ExplainResult, Faithfulness, Feature, Prediction
 
+_GROUPS, _PLAYERS_WIDTH = 8, 110  # groups with what they hold, and characters of each
 _BASELINE_WIDTH = 70  # characters of it in a line
 _STOP_REASONS = {
     "tolerance": "stopped: intervals narrow enough",
@@ -83,6 +84,23 @@ def method(result: ExplainResult) -> str:
         f" seed {options.seed}: {explanation.evaluations:,} evaluations{reused}"
         f" in {result.timing.total_s:.2f} s"
     )
+
+
+def players(result: ExplainResult) -> list[str]:
+    """What each group of parts that was asked for holds, and what is never left out; empty without any."""
+    told = explained(result)
+    groups = [feature for feature in result.explanation.features if feature.members]
+    held = [f"{each.name}: {_listed(each.members, told)}" for each in groups[:_GROUPS]]
+    lines = [tables.shortened(line, _PLAYERS_WIDTH) for line in held]
+    if len(groups) > _GROUPS:
+        lines.append(f"and {len(groups) - _GROUPS} more groups")
+    if result.explanation.fixed:
+        lines.append(tables.shortened(f"never left out: {_listed(result.explanation.fixed, told)}", _PLAYERS_WIDTH))
+    return lines
+
+
+def _listed(features: Sequence[Feature], told: Explained) -> str:
+    return ", ".join(told.written(feature) for feature in features)
 
 
 def baseline(result: ExplainResult) -> str:

@@ -17,6 +17,7 @@ from scipy.sparse import csr_array
 from explicate_bundle.errors import BundleError
 from explicate_bundle.files.tree_arrays import TreeArrays
 from explicate_server.explain.attribution import Booleans, Floats, Indices
+from explicate_server.explain.reduction import FIXED, Reduction
 from explicate_server.explain.trees.conditions import Conditions, LeafSums, tree_sums
 from explicate_server.explain.trees.leaf_paths import LeafPaths
 from explicate_server.explain.trees.pattern_tables import PatternTables, tabulated
@@ -41,8 +42,11 @@ class TreeBackground:
         rows_at_once: how many rows of features are a step of 0.05 s or so.
     """
 
-    def __init__(self, trees: TreeArrays, features: NDArray[Any], weights: Floats, *, players: int) -> None:
-        """Make what all rows share; see `pattern_tables` for the memory it takes.
+    def __init__(
+        self, trees: TreeArrays, features: NDArray[Any], weights: Floats, *, players: int, one_row: bool = False
+    ) -> None:
+        """Make what all rows share; see `pattern_tables` for the memory it takes. For ``one_row`` tables are not worth
+        their time.
 
         Raises:
             BundleError: a way to a leaf has the conditions of too many players.
@@ -55,7 +59,7 @@ class TreeBackground:
                 "possible"
             )
         self._paths = paths
-        self._set_up(tabulated(paths, np.flatnonzero(~trees.splits)))
+        self._set_up(np.zeros(0, np.intp) if one_row else tabulated(paths, np.flatnonzero(~trees.splits)))
 
     def against(self, features: NDArray[Any], weights: Floats) -> "TreeBackground":
         """The same trees beside other rows: without tables, which take longer than it takes a few rows to walk down."""
@@ -91,6 +95,17 @@ class TreeBackground:
                 self._kept.pop(oldest, None)
         return found
 
+    def reduced(self, reduction: Reduction, row: NDArray[Any]) -> "TreeBackground":
+        """The same for the smaller game of one row of features [1, features].
+
+        A fixed player's features are the row's in all background rows: no condition on them parts the row from these,
+        so that they add nothing to the player that they are given to.
+        """
+        owners = reduction.owner[self.conditions.trees.owners]
+        trees = replace(self.conditions.trees, owners=np.maximum(owners, 0).astype(np.int32))
+        features = np.where(owners == FIXED, row, self.features)
+        return TreeBackground(trees, features, self.weights, players=reduction.n_players, one_row=True)
+
     def shapley(self, features: NDArray[Any], explained: "ExplainedTrees") -> Floats:
         """Shapley values float64[rows, outputs, players] of rows of features [rows, features]."""
         outputs = len(explained.baseline)
@@ -98,6 +113,32 @@ class TreeBackground:
         if self._walk is not None:
             told += self._walk.shapley(features, explained.sums, self.players)
         return np.ascontiguousarray(told.reshape(self.players, outputs, -1).T)
+
+
+@dataclass(frozen=True)
+class TreeFeatures:
+    """What the decision trees of a model read, whose leaves its outputs are a sum of.
+
+    Attributes:
+        background: the trees, beside the rows that stand for absent players.
+        rows: [inputs, features], of the inputs.
+    """
+
+    background: TreeBackground
+    rows: NDArray[Any]
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many inputs are a short step of work."""
+        return self.background.rows_at_once
+
+    def of(self, inputs: Indices) -> "TreeFeatures":
+        """Those of some of the inputs."""
+        return replace(self, rows=self.rows[inputs])
+
+    def reduced(self, reduction: Reduction) -> "TreeFeatures":
+        """Of the smaller game of one input."""
+        return replace(self, background=self.background.reduced(reduction, self.rows))
 
 
 @dataclass(frozen=True)

@@ -53,11 +53,13 @@ class AbsentPlayers:
         self.moves = Moves.of_absence(adds)
         self.weights = game.weights
         self.rows = game.rows
+        self._played = game.played
         self._groups = groups
 
     def asked(self, sets: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Coalitions of the game."""
-        return ~sets if self._groups is None else ~sets[:, self._groups]
+        """Coalitions as the game's rows take them."""
+        present = ~sets if self._groups is None else ~sets[:, self._groups]
+        return np.asarray(self._played(present), np.bool_)
 
 
 class ChangeSearch:

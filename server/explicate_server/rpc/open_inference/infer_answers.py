@@ -13,7 +13,7 @@ from explicate_bundle.objective import Answer, Objective
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.inference.explain_work import ExplainAnswer
 from explicate_server.inference.table_answer import TableAnswer
-from explicate_server.modalities.modality import ColumnPlayer, Player, TextPlayer
+from explicate_server.modalities.modality import ColumnPlayer, GroupPlayer, Player, TextPlayer
 from explicate_server.registry.records import ServedModel
 from explicate_server.rpc import answers
 from explicate_server.rpc.open_inference import infer_asked as asked
@@ -183,7 +183,7 @@ def _name(player: Player) -> str:
     match player:
         case TextPlayer(text):
             return text
-        case ColumnPlayer(name):
+        case ColumnPlayer(name) | GroupPlayer(name):
             return name
         case _:
             return str(player.id)

@@ -67,6 +67,10 @@ class Explained(ABC):
         """What is shown beside the name of a feature, where there is a `beside_heading`."""
         return ""
 
+    def written(self, feature: Feature) -> str:
+        """A feature in a list of parts."""
+        return feature.name
+
     def subject(self, feature: Feature, names: Mapping[str, str]) -> str:
         """A feature as the subject of a sentence, such as 'The word "great"'; `names` has other names for columns."""
         return f'The {self.noun} "{names.get(feature.name, feature.name)}"'

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import shap
 
     from explicate.described.usage import ImageUsage
-    from explicate.results import ExplainResult, Feature, Prediction, SegmentMap
+    from explicate.results import ExplainResult, Feature, ImageSegment, Prediction, SegmentMap
 
 _SHORTEST, _LONGEST = 384, 768  # pixels of the longer edge
 _LISTED = 15  # segments with their places below the drawing
@@ -65,7 +66,7 @@ class ExplainedImage(Explained):
 
     def csv_cells(self, feature: Feature) -> tuple[object, ...]:
         """The pixels of a segment on the map, and its box on the upright image."""
-        segment = feature.segment
+        segment = whole(feature)
         if segment is None:
             return super().csv_cells(feature)
         left_top = on_image(self.result, segment.left, segment.top)
@@ -115,10 +116,11 @@ class ExplainedImage(Explained):
         _, shape = explained_image(self.result)
         outputs = self.explanation.attributions
         ids = np.asarray(shape.ids, dtype=np.intp)
-        sizes = np.bincount(ids, minlength=len(self.explanation.features))
+        sizes = np.bincount(ids, minlength=len(self.explanation.features) + 1)
 
         def spread(field: str) -> Any:
-            by_segment = np.array([getattr(output, field) for output in outputs], dtype=np.float64).T  # [segments, m]
+            of_outputs = [[*getattr(output, field), 0.0] for output in outputs]  # the last of what is fixed
+            by_segment = np.array(of_outputs, dtype=np.float64).T  # [segments, m]
             by_pixel = (by_segment / np.maximum(sizes, 1)[:, None])[ids]  # [h * w, m]
             return by_pixel.reshape(1, shape.height, shape.width, 1, len(outputs))
 
@@ -141,9 +143,24 @@ class ExplainedImage(Explained):
         return {"data": np.asarray(pixels)[None]}
 
 
+def whole(feature: Feature) -> ImageSegment | None:
+    """A segment; of a group all of its segments as one."""
+    parts = [part.segment for part in feature.parts if part.segment]
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return replace(
+        parts[0],
+        pixels=sum(part.pixels for part in parts),
+        left=min(part.left for part in parts),
+        top=min(part.top for part in parts),
+        right=max(part.right for part in parts),
+        bottom=max(part.bottom for part in parts),
+    )
+
+
 def place(result: ExplainResult, feature: Feature) -> str:
     """Where a segment lies, such as "upper left, 0,0 to 96,64", the corners of its box on the upright image."""
-    segment, shape = feature.segment, result.explanation.segment_map
+    segment, shape = whole(feature), result.explanation.segment_map
     if segment is None or shape is None:
         return ""
     centre = ((segment.left + segment.right) / 2 / shape.width, (segment.top + segment.bottom) / 2 / shape.height)

@@ -10,6 +10,7 @@ from explicate.views import amounts
 from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:
+    from explicate.inputs import CellValue
     from explicate.results import ExplainResult, Feature, Prediction
 
 
@@ -29,7 +30,7 @@ class ExplainedRow(Explained):
     @property
     def noun(self) -> str:
         """ "column", or "feature" when columns were grouped."""
-        return "feature" if any(len(feature.values) > 1 for feature in self.explanation.features) else "column"
+        return "feature" if any(len(_held(feature)) > 1 for feature in self.explanation.features) else "column"
 
     def beside(self, feature: Feature) -> str:
         return values(feature)
@@ -61,14 +62,21 @@ class ExplainedRow(Explained):
 
 def values(feature: Feature) -> str:
     """What a column holds, such as "34"; for a group of columns "street: Main St, city: Bonn"."""
-    if len(feature.values) == 1:
-        return amounts.cell(*feature.values.values())
-    return ", ".join(f"{column}: {amounts.cell(value)}" for column, value in feature.values.items())
+    held = _held(feature)
+    if len(held) == 1:
+        return amounts.cell(*held.values())
+    return ", ".join(f"{column}: {amounts.cell(value)}" for column, value in held.items())
+
+
+def _held(feature: Feature) -> dict[str, CellValue]:
+    """The columns of a feature, or of all members of a group, with their values."""
+    return {column: value for part in feature.parts for column, value in part.values.items()}
 
 
 def _plotted(feature: Feature) -> float | str:
     """A number where there is one, so that plots can colour by it; NaN is what they take for missing."""
-    if len(feature.values) != 1:
+    held = _held(feature)
+    if len(held) != 1:
         return values(feature)
-    (value,) = feature.values.values()
+    (value,) = held.values()
     return math.nan if value is None else value

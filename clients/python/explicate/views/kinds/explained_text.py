@@ -35,8 +35,11 @@ class ExplainedText(Explained):
     def noun(self) -> str:
         """ "word", "token", "sentence", or "phrase" when words were grouped."""
         granularity = self.explanation.options.granularity or "word"
-        grouped = any(len(feature.text.split()) > 1 for feature in self.explanation.features)
+        grouped = any(len(feature.text.split()) > 1 or feature.members for feature in self.explanation.features)
         return "phrase" if grouped and granularity != "sentence" else granularity
+
+    def written(self, feature: Feature) -> str:
+        return f'"{feature.name}"'
 
     @property
     def start(self) -> str:
@@ -107,7 +110,8 @@ class ExplainedText(Explained):
         read = None
         if usage is not None and usage.truncated:
             read = usage.pair_characters_used if number else usage.characters_used
-        return segments(self.texts[number], self.explanation.features, in_pair=number == 1, read=read)
+        features = (*self.explanation.features, *self.explanation.fixed)
+        return segments(self.texts[number], features, in_pair=number == 1, read=read)
 
     def _drawn(self, output: int) -> str:
         contributions = self.explanation.contributions(output)
@@ -126,6 +130,8 @@ class ExplainedText(Explained):
             return f'<span class="unread">{escape(piece.text)}</span>'
         if piece.feature is None:
             return escape(piece.text)
+        if piece.feature >= len(contributions):
+            return f'<span class="fixed" title="never left out">{escape(piece.text)}</span>'
         contribution = contributions[piece.feature]
         unsure = " unsure" if contribution.lower <= 0 <= contribution.upper else ""
         return (
@@ -134,7 +140,7 @@ class ExplainedText(Explained):
         )
 
     def _figures(self, contribution: Contribution) -> str:
-        text = contribution.feature.text
+        text = contribution.feature.name
         shown = text if len(text) <= _LISTED_CHARACTERS else f"{begun(text, _LISTED_CHARACTERS - 1).rstrip()}…"
         value, half_width = (
             amounts.number(contribution.value, self.decimals),
@@ -163,8 +169,8 @@ def segments(
 
     Where two spans overlap, the text belongs to the first. read: how many characters the model read; None for all.
     """
-    own = [(index, feature) for index, feature in enumerate(features) if feature.in_pair == in_pair]
-    places = sorted((span.start, span.end, index) for index, feature in own for span in feature.spans)
+    parts = [(index, part) for index, feature in enumerate(features) for part in feature.parts]
+    places = sorted((s.start, s.end, index) for index, part in parts if part.in_pair == in_pair for s in part.spans)
     read = len(text) if read is None else read
     pieces: list[Segment] = []
     done = 0
@@ -197,7 +203,7 @@ def feature_texts(text: str, features: Sequence[Feature]) -> list[str]:
     When a feature has several places they cannot be joined so; then each is its word and a space.
     """
     if any(len(feature.spans) != 1 for feature in features):
-        return [f"{feature.text} " for feature in features]
+        return [f"{feature.name} " for feature in features]
     starts = [feature.spans[0].start for feature in features]
     cuts = [0, *starts[1:], len(text)]
     return [text[start:end] for start, end in pairwise(cuts)] if features else []
