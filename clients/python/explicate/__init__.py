@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from explicate.async_client import AsyncClient
     from explicate.bulk.many import Outcome
     from explicate.client import Client
+    from explicate.described.found_change import Change, ChangedAnswer, ColumnChange
     from explicate.described.usage import ImageUsage, TextUsage
     from explicate.errors import (
         Aborted,
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from explicate.options import (
         ALL,
         CallOptions,
+        ChangeSearch,
         ClientOptions,
         Contrast,
         ExplainOptions,
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
         PixelPolygon,
         Segment,
         TextRange,
+        ValueRange,
     )
     from explicate.results import (
         Attribution,
@@ -108,10 +111,14 @@ __all__ = [
     "Attribution",
     "CallOptions",
     "Cancelled",
+    "Change",
+    "ChangeSearch",
+    "ChangedAnswer",
     "ClassScore",
     "Client",
     "ClientOptions",
     "Column",
+    "ColumnChange",
     "Contrast",
     "Contribution",
     "DeadlineExceeded",
@@ -171,6 +178,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UsageError",
+    "ValueRange",
     "Verdict",
     "rows_to_shap",
     "score",
@@ -180,6 +188,9 @@ __all__ = [
 # probe costs, and gRPC and protobuf are not needed by the offline tools.
 _HOMES = ("errors", "options", "inputs", "_wire.channel", "model_info", "results", "table_results")
 _OF_THEIR_OWN = {
+    "Change": "described.found_change",
+    "ChangedAnswer": "described.found_change",
+    "ColumnChange": "described.found_change",
     "Outcome": "bulk.many",
     "Client": "client",
     "AsyncClient": "async_client",

@@ -18,8 +18,10 @@ from typing import Any, cast
 
 from explicate.errors import UsageError
 from explicate.inputs import CellValue, File, GivenValue, Image, Input
+from explicate.json_reading import read_document
 from explicate.options import (
     ALL,
+    ChangeSearch,
     Contrast,
     ExplainOptions,
     Part,
@@ -90,10 +92,11 @@ class AuditLine:
         if self.cut_by_clock:
             rows = int(self.fields["fitted_evaluations"])
             given |= {"max_evaluations": rows, "min_evaluations": rows, "tolerance": 0.0, "top_k": None}
+        change = given.get("change") and read_document(ChangeSearch, given["change"])
         baseline = _baseline(given.get("baseline"))
         groups = {name: _parts(held) for name, held in (given.get("groups") or {}).items()}
-        parts = {"groups": groups, "fixed": _parts(given.get("fixed") or ())}
-        return cast(ExplainOptions, {**given, **parts, "target": _target(given["target"]), "baseline": baseline})
+        read = {"groups": groups, "fixed": _parts(given.get("fixed") or ()), "baseline": baseline, "change": change}
+        return cast(ExplainOptions, {**given, **read, "target": _target(given["target"])})
 
     @property
     def baseline_sha256(self) -> str:

@@ -51,7 +51,7 @@ _T = TypeVar("_T")
 
 
 def check_shared(checked: CheckedOptions) -> None:
-    """Refuse a method whose coalitions cannot be shared by the rows of a table, and parts of one row.
+    """Refuse a method whose coalitions cannot be shared by the rows of a table, and what is of one row only.
 
     Raises:
         InvalidRequest: it names the methods that can.
@@ -66,6 +66,9 @@ def check_shared(checked: CheckedOptions) -> None:
         names = ", ".join((AUTO, *(each.name for each in methods)))
         problem = f"is {checked.method.name}, which explains one row at a time; for many at once there are {names}"
         raise InvalidRequest([Violation("options.method", problem)])
+    if checked.given.change is not None:
+        problem = "is searched for in one row at a time: explain the rows whose answer is to change by themselves"
+        raise InvalidRequest([Violation("options.change", problem)])
 
 
 class TableCall:
