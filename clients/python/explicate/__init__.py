@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from explicate.async_client import AsyncClient
     from explicate.bulk.many import Outcome
     from explicate.client import Client
+    from explicate.described.interaction import Interaction
     from explicate.described.usage import ImageUsage, TextUsage
     from explicate.errors import (
         Aborted,
@@ -115,6 +116,7 @@ __all__ = [
     "Image",
     "ImageSegment",
     "ImageUsage",
+    "Interaction",
     "InternalError",
     "Interpretability",
     "InterpretabilityFigure",
@@ -169,6 +171,7 @@ _OF_THEIR_OWN = {
     "Outcome": "bulk.many",
     "Client": "client",
     "AsyncClient": "async_client",
+    "Interaction": "described.interaction",
     "Reason": "views.reasons",
     "rows_to_shap": "views.shap",
     "score": "scoring.batch_score",

@@ -23,7 +23,8 @@ from explicate_server.explain.method import Method
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.rounds import StopReason
 from explicate_server.inference.admission import Seat
-from explicate_server.inference.asking.additions import NOTHING_ADDED, Additions
+from explicate_server.inference.asking.additions import Additions
+from explicate_server.inference.asking.pairs_asked import found_interactions, seconds_for, told_interactions
 from explicate_server.inference.asking.targets import Outputs
 from explicate_server.inference.evaluations import Evaluations, GameValues, Timings, ValueStore
 from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, ResolvedOptions
@@ -77,6 +78,8 @@ class Deadline:
         self._slowest_fit_s = 0.0
         self.fits_to_come = 1
         """How many such steps come after the evaluations, one after the other."""
+        self.last_step_s = 0.0
+        """What another step after them takes."""
 
     def fit_took(self, seconds: float) -> None:
         """A fit took this long; the last one may too."""
@@ -85,9 +88,14 @@ class Deadline:
     def seconds_left(self) -> float:
         """Until evaluations must stop; negative when they should have."""
         reserve_s = max(_RESERVE_FLOOR_S, _RESERVE_FITS * self.fits_to_come * self._slowest_fit_s)
-        reserve_s += _RESERVE_HAND_OVERS * self._hand_over_s()
+        reserve_s += self.last_step_s + _RESERVE_HAND_OVERS * self._hand_over_s()
         usable_s = self._time_limit_s - min(reserve_s, _RESERVE_MOST * self._time_limit_s)
         return usable_s - self._timings.total_s
+
+    @property
+    def remaining_s(self) -> float:
+        """Until the limit itself."""
+        return self._time_limit_s - self._timings.total_s
 
 
 class ExplainCall:
@@ -123,6 +131,7 @@ class ExplainCall:
         encoded, game, digest = await self._prepare(value, field_path)
         options = self._checked.for_players(len(game.players))
         seat.reserve(options.max_evaluations)
+        self._deadline.last_step_s = seconds_for(options.interactions, len(game.players), options.max_evaluations)
         if options.method.needs is not None:
             yield await self._told(encoded, game, options)
             return
@@ -186,6 +195,7 @@ class ExplainCall:
 
         def explain() -> tuple[Work, Quality]:
             work = told_work(self._served, encoded, game, options, np.asarray(ticket.values, dtype=np.float64)[0])
+            work.additions = self._told_additions(work)
             return work, told_quality(work)
 
         work, quality = await self._fit(explain)
@@ -254,9 +264,17 @@ class ExplainCall:
         work.additions = await self._additions(work)
         yield await self._answer(work, final=True)
 
-    async def _additions(self, work: Work) -> Additions:  # noqa: ARG002 - nothing can be asked for yet
+    async def _additions(self, work: Work) -> Additions:
         """What was asked for beside the attributions, of a run that is over."""
-        return NOTHING_ADDED
+        run, information, count = work.run, work.information, work.options.interactions
+        pairs = await self._fit(found_interactions, run, information, count, self._deadline.remaining_s)
+        return Additions(interactions=pairs)
+
+    def _told_additions(self, work: Work) -> Additions:
+        """The same of a game that its model tells, in a worker."""
+        attribution, count = work.run.attribution, work.options.interactions
+        pairs = told_interactions(attribution, work.information, count, self._deadline.seconds_left)
+        return Additions(interactions=pairs)
 
     async def _guess(self, work: Work) -> Attribution | None:
         """What the bundle's preview explainer makes of the input; None without one."""

@@ -7,6 +7,7 @@ from explicate_bundle.images import DEFAULT_SEGMENTS
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.method import DRAWN, MAX_SEED, Method
 from explicate_server.explain.methods import AUTO, NAMES, chosen, methods_of
+from explicate_server.inference.asking.pairs_asked import BUDGET_FACTOR, interactions_violations
 from explicate_server.inference.asking.targets import PREDICTED_CLASS, Target, target_violations
 from explicate_server.registry.records import Choices
 from explicate_server.settings import Settings
@@ -53,6 +54,7 @@ class ExplainOptions:
     quality: str | None = None
     max_players: int | None = None
     segments: int | None = None
+    interactions: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class ResolvedOptions:
     quality: str
     max_players: int | None
     segments: int | None
+    interactions: int | None
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class CheckedOptions:
             masking=self.masking,
             max_evaluations=maximum,
             min_evaluations=min(given.min_evaluations or method.default_min_evaluations(attributed), maximum),
-            tolerance=method.default_tolerance if given.tolerance is None else given.tolerance,
+            tolerance=self._tolerance(method),
             confidence=0.95 if given.confidence is None else given.confidence,
             time_limit_s=self.time_limit_s,
             seed=given.seed or 0,
@@ -143,7 +146,13 @@ class CheckedOptions:
             quality=given.quality or "basic",
             max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
             segments=self.segments,
+            interactions=given.interactions,
         )
+
+    def _tolerance(self, method: Method) -> float:
+        """Interactions take all rows there are, unless the caller says otherwise."""
+        default = 0.0 if self.given.interactions else method.default_tolerance
+        return default if self.given.tolerance is None else self.given.tolerance
 
     def _max_evaluations(self, method: Method, players: int) -> int:
         given = self.given
@@ -154,6 +163,8 @@ class CheckedOptions:
             raise InvalidRequest([Violation("options.max_evaluations", problem)])
         paid = min(players, given.max_players or PLAYERS_WORTH_GROUPING) if method.refines else players
         default = max(_MIN_EVALUATIONS, method.default_max_evaluations(paid))
+        if given.interactions and method.refines:
+            default *= BUDGET_FACTOR
         maximum = given.max_evaluations or min(default, self.settings.max_evaluations, most)
         if maximum < method.least_evaluations(players):
             field = "max_evaluations" if given.max_evaluations else "method"
@@ -188,6 +199,13 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
         *_number_violations(options, settings),
         *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),
         *_method_violations(options, method, choices),
+        *interactions_violations(
+            options.interactions,
+            method,
+            outputs=len(choices.labels) if options.target.all else 1,
+            reads=choices.reads,
+            fits=choices.fits,
+        ),
     ]
     if violations:
         raise InvalidRequest(violations)

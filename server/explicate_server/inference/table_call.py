@@ -19,6 +19,7 @@ from explicate_server.errors import MOST_VIOLATIONS_TOLD, DeadlinePassed, Invali
 from explicate_server.explain.methods import AUTO, methods_of
 from explicate_server.explain.quality import Quality
 from explicate_server.inference.admission import Seat
+from explicate_server.inference.asking.pairs_asked import refuse_interactions_of_tables
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_call import Deadline
 from explicate_server.inference.explain_options import ROWS_THAT_TELL_A_PLAYER, CheckedOptions, ResolvedOptions
@@ -49,11 +50,12 @@ _T = TypeVar("_T")
 
 
 def check_shared(checked: CheckedOptions) -> None:
-    """Refuse a method whose coalitions cannot be shared by the rows of a table.
+    """Refuse a method whose coalitions cannot be shared by the rows of a table, and interactions.
 
     Raises:
         InvalidRequest: it names those that can.
     """
+    refuse_interactions_of_tables(checked.given.interactions)
     if not checked.method.shared:
         choices = checked.choices
         methods = [each for each in methods_of(choices.reads).values() if each.shared and choices.fits(each)]

@@ -13,7 +13,7 @@ from typing import Literal
 from explicate import model_info, results
 from explicate._wire import option_fields
 from explicate._wire.option_fields import copied, name_of
-from explicate.described import decisions, standards, usage
+from explicate.described import decisions, interaction, standards, usage
 from explicate.inputs import CellValue, Image, Input
 from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb
@@ -268,12 +268,17 @@ class ExplainAnswers:
             results.Explanation,
             message,
             features=self._features,
-            attributions=tuple(copied(results.Attribution, each) for each in message.attributions),
+            attributions=tuple(_attribution(each) for each in message.attributions),
             quality=_quality(message.quality),
             stop_reason=name_of(explanation_pb.StopReason, message.stop_reason),
             options=option_fields.from_message(message.options),
             segment_map=self._segment_map,
         )
+
+
+def _attribution(message: explanation_pb.Attribution) -> results.Attribution:
+    pairs = tuple(copied(interaction.Interaction, pair) for pair in message.interactions)
+    return copied(results.Attribution, message, interactions=pairs)
 
 
 def model_version(version: inference_pb.ModelVersion) -> results.ModelVersion:

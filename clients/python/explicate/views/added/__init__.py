@@ -1,0 +1,1 @@
+"""What an explanation holds beside its attributions, as every view shows it."""
