@@ -15,6 +15,7 @@ from explicate_server.explain.interactions.strongest_pairs import StrongestPairs
 from explicate_server.explain.method import MAX_SEED, Method
 from explicate_server.explain.methods import AUTO, METHODS, chosen
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
+from explicate_server.explain.reduction import Reduction
 from explicate_server.explain.rounds import ExplanationRun, StopReason, require_finite
 
 Value = Callable[[Any], ArrayLike]
@@ -73,6 +74,7 @@ def explain_game(
     reads: str = "text",
     drawn: Booleans | None = None,
     breaks: Indices | None = None,
+    reduction: Reduction | None = None,
     on_round: Callable[[GameExplanation], None] | None = None,
 ) -> GameExplanation:
     """Attribute v(N) of a game to its players.
@@ -93,6 +95,7 @@ def explain_game(
         drawn: bool[rows, n], which players are present in the rows that "lime" of a table fits, the first one the input
             itself. The game is then asked for these rows by their numbers.
         breaks: intp[n − 1], how much parts each player from the next where they are grouped; see GameInfo.
+        reduction: of the n players, some of them as one and some always present; the values are those of its players.
         on_round: called with the estimate after every round.
 
     Raises:
@@ -100,6 +103,10 @@ def explain_game(
         TooFewEvaluationsError: the method cannot do with max_evaluations.
         NonFiniteValueError: the game gave NaN or infinity.
     """
+    if reduction is not None:
+        if drawn is not None or len(reduction.owner) != n_players:
+            raise ValueError(f"The reduction must be of the {n_players} players, and of coalitions, not of drawn rows.")
+        value, n_players, breaks = _reduced(value, reduction), reduction.n_players, reduction.breaks(breaks)
     played = _checked_method(method, n_players, max_evaluations, reads=reads, seed=seed, confidence=confidence)
     for name, number, least in (
         ("max_players", max_players, 2),
@@ -132,6 +139,10 @@ def explain_game(
         pairs = _on_one_thread(partial(strongest_pairs, count=interactions), run.rows, run.attribution, game)
         explanation = replace(explanation, interactions=pairs)
     return explanation if quality == "basic" or drawn is not None else _with_faithfulness(explanation, run, game, value)
+
+
+def _reduced(value: Value, reduction: Reduction) -> Value:
+    return lambda coalitions: value(reduction.spread(coalitions))
 
 
 def _on_one_thread(

@@ -127,6 +127,8 @@ class ScoreOptions:
             raise UsageError("the number of strongest features (--top) must be 0 or more")
         if self.how is None and (self.explain_if or self.top or self.attributions == "wide"):
             raise UsageError("what is said of explanations (--explain-if, --attributions, --top) needs --explain")
+        if self.how is not None and self.how.get("interactions"):
+            raise UsageError("files have no columns for --interactions: explain those rows by themselves")
         if self.attributions == "wide" and self.how is not None and self.how.get("target") is ALL:
             raise UsageError("one column for each feature cannot hold all classes: give --attributions long")
 

@@ -1,6 +1,7 @@
 """How many of the strongest interactions of two players are told: the wish, checked, and what answers it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -82,7 +83,9 @@ def told_interactions(
     if count is None or game.told is None:
         return None
     rows = _told_rows(game.told, game, seconds_left)
-    return strongest_pairs(rows, attribution, game, count=count)
+    # The whole input as the model tells it: what the graph answers is rounded to float32, which is no interaction.
+    full = game.told.values(np.ones((1, game.n_players), np.bool_))[0]
+    return strongest_pairs(rows, attribution, replace(game, full=full), count=count)
 
 
 def _told_rows(told: ToldGame, game: GameInfo, seconds_left: Callable[[], float]) -> tuple[Booleans, Floats] | None:

@@ -1,1 +1,1 @@
-"""What a caller may ask of an explanation, and what it is told of that, as messages."""
+"""Wishes of an explanation between the wire and the domain: each larger one a module."""
