@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from explicate.async_client import AsyncClient
     from explicate.bulk.many import Outcome
     from explicate.client import Client
+    from explicate.described.found_change import Change, ChangedAnswer, ColumnChange
     from explicate.described.interaction import Interaction
+    from explicate.described.quality_figures import Faithfulness, Quality
     from explicate.described.usage import ImageUsage, TextUsage
     from explicate.errors import (
         Aborted,
@@ -68,21 +70,19 @@ if TYPE_CHECKING:
         Traffic,
         Verdict,
     )
-    from explicate.options import ALL, CallOptions, ClientOptions, Contrast, ExplainOptions
+    from explicate.options import ALL, CallOptions, ChangeSearch, ClientOptions, Contrast, ExplainOptions, ValueRange
     from explicate.results import (
         Attribution,
         ClassScore,
         Contribution,
         ExplainResult,
         Explanation,
-        Faithfulness,
         Feature,
         ImageSegment,
         ModelVersion,
         PackedResult,
         Prediction,
         PredictResult,
-        Quality,
         ResolvedOptions,
         SegmentMap,
         Span,
@@ -99,10 +99,14 @@ __all__ = [
     "Attribution",
     "CallOptions",
     "Cancelled",
+    "Change",
+    "ChangeSearch",
+    "ChangedAnswer",
     "ClassScore",
     "Client",
     "ClientOptions",
     "Column",
+    "ColumnChange",
     "Contrast",
     "Contribution",
     "DeadlineExceeded",
@@ -159,6 +163,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UsageError",
+    "ValueRange",
     "Verdict",
     "rows_to_shap",
     "score",
@@ -168,10 +173,15 @@ __all__ = [
 # probe costs, and gRPC and protobuf are not needed by the offline tools.
 _HOMES = ("errors", "options", "inputs", "_wire.channel", "model_info", "results", "table_results")
 _OF_THEIR_OWN = {
+    "Change": "described.found_change",
+    "ChangedAnswer": "described.found_change",
+    "ColumnChange": "described.found_change",
     "Outcome": "bulk.many",
     "Client": "client",
     "AsyncClient": "async_client",
     "Interaction": "described.interaction",
+    "Faithfulness": "described.quality_figures",
+    "Quality": "described.quality_figures",
     "Reason": "views.reasons",
     "rows_to_shap": "views.shap",
     "score": "scoring.batch_score",

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from explicate.described.baselines import BaselineUsed
+from explicate.described.found_change import Change
 from explicate.described.interaction import Interaction
+from explicate.described.quality_figures import Quality
 from explicate.described.usage import ImageUsage, TextUsage
 from explicate.inputs import MAY_BE_ALL, ONLY_SOME_KINDS, UNLESS_NONE, CellValue, Image, TableRow
 from explicate.json_documents import JsonAnswer
-from explicate.options import Target
+from explicate.options import ChangeSearch, Target
 from explicate.views.shown import Shown, ShownPredictions, ShownRows
 
 if TYPE_CHECKING:
@@ -240,45 +242,6 @@ class Contribution:
 
 
 @dataclass(frozen=True)
-class Faithfulness:
-    """How far the first output falls, on average over the top 1, 5, 10, 20 and 50 % of the features.
-
-    value: the top by the explanation, those that raise the output most. random: by a random ranking.
-    """
-
-    value: float
-    random: float
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How far the numbers can be trusted; None where a measure does not apply or was not asked for.
-
-    additivity_gap: |sum of values + baseline - instance|, the largest over outputs.
-    held_out_r_squared: R squared of the additive fit on coalitions it had not seen, the smallest over outputs; at most
-        1, 0 or less where the fit does no better than a constant.
-    split_half_spearman: rank correlation of the attributions from two halves of the coalitions, stepped up to all; from
-        -1 to 1.
-    infidelity: squared error of what absent features should take away, as a fraction of its mean square; 0 is best,
-        above 1 is worse than saying nothing.
-    largest_interval_ratio: half-width of the widest interval over the range of the attributions and 0.
-    certain_top_k: how many of the strongest features are certain to be the strongest, at .975 or `confidence` if that
-        is higher; None where all are known to be of one size.
-    comprehensiveness: the fall without the top features, high is good; with quality "full" only.
-    sufficiency: the fall with the top features alone, low is good; with quality "full" only.
-    """
-
-    additivity_gap: float | None = None
-    held_out_r_squared: float | None = None
-    split_half_spearman: float | None = None
-    infidelity: float | None = None
-    largest_interval_ratio: float | None = None
-    certain_top_k: int | None = None
-    comprehensiveness: Faithfulness | None = None
-    sufficiency: Faithfulness | None = None
-
-
-@dataclass(frozen=True)
 class ResolvedOptions:
     """The options of an explanation as the server resolved them: `explain(model, text, **vars(options))` repeats it.
 
@@ -304,6 +267,7 @@ class ResolvedOptions:
     max_players: int | None
     segments: int | None = None
     interactions: int | None = field(default=None, metadata=UNLESS_NONE)
+    change: ChangeSearch | None = field(default=None, metadata=ONLY_SOME_KINDS)
     baseline: str | tuple[str, str] | Image | TableRow | None = field(default=None, hash=False, metadata=UNLESS_NONE)
 
 
@@ -317,6 +281,7 @@ class Explanation(JsonAnswer):
         for an answer that is not the last.
     segment_map: where the segments of an image lie, else None.
     preview: a guess by the bundle's preview explainer, without intervals; only the first answer of a stream may be one.
+    change: what would change the answer, if that was asked for, in the final answer.
     unspaced_scripts: scripts of the text without spaces, such as "Thai": in them the words are the model's tokens.
     baseline: what stood in for what was left out, where one was asked for, else None.
     """
@@ -334,6 +299,7 @@ class Explanation(JsonAnswer):
     segment_map: SegmentMap | None = field(default=None, metadata=ONLY_SOME_KINDS)
     unspaced_scripts: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     preview: bool = field(default=False, metadata=ONLY_SOME_KINDS)
+    change: Change | None = field(default=None, metadata=ONLY_SOME_KINDS)
     baseline: BaselineUsed | None = field(default=None, metadata=UNLESS_NONE)
 
     @property
@@ -348,6 +314,8 @@ class Explanation(JsonAnswer):
         size = shape.width * shape.height if shape else 0
         if shape and shape.ids and (len(shape.ids) != size or not set(shape.ids) <= set(range(features))):
             return "has a segment_map of another size, or of other segments"
+        if self.change and not set(self.change.absent) <= set(range(features)):
+            return "has a change of other features"
         return ""
 
     def contributions(self, output: int = 0) -> tuple[Contribution, ...]:

@@ -13,6 +13,7 @@ from explicate_server.inference.asking.baselines import (
     baseline_violations,
     resolved_baseline,
 )
+from explicate_server.inference.asking.change_wish import ChangeWish, change_violations
 from explicate_server.inference.asking.pairs_asked import BUDGET_FACTOR, interactions_violations
 from explicate_server.inference.asking.targets import PREDICTED_CLASS, Target, target_violations
 from explicate_server.registry.records import Choices
@@ -61,6 +62,7 @@ class ExplainOptions:
     max_players: int | None = None
     segments: int | None = None
     interactions: int | None = None
+    change: ChangeWish | None = None
     baseline: Baseline | None = None
 
 
@@ -89,6 +91,12 @@ class ResolvedOptions:
     segments: int | None
     interactions: int | None
     baseline: Baseline | None = None
+    change: ChangeWish | None = None
+
+    @property
+    def reserved_evaluations(self) -> int:
+        """What the whole answer may take."""
+        return self.max_evaluations + (self.change.max_evaluations or 0 if self.change else 0)
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,7 @@ class CheckedOptions:
             max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
             segments=self.segments,
             interactions=given.interactions,
+            change=given.change and given.change.resolved(players, method, self.choices, self.settings),
             baseline=self.baseline,
         )
 
@@ -220,6 +229,7 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
             reads=choices.reads,
             fits=choices.fits,
         ),
+        *change_violations(options.change, choices, settings, target=options.target, method=method),
         *baseline_violations(options.baseline, method, choices.baselines),
     ]
     if violations:

@@ -12,8 +12,9 @@ from typing import Literal
 
 from explicate import model_info, results
 from explicate._wire import option_fields
-from explicate._wire.option_fields import cell_value, copied, name_of
-from explicate.described import decisions, interaction, standards, usage
+from explicate._wire.change_fields import cell_value, found_change
+from explicate._wire.option_fields import copied, name_of
+from explicate.described import decisions, interaction, quality_figures, standards, usage
 from explicate.described.baselines import BaselineGroup, BaselineUsed
 from explicate.inputs import Image, Input
 from explicate.v1 import bundle_pb2 as bundle_pb
@@ -277,6 +278,7 @@ class ExplainAnswers:
             options=option_fields.from_message(message.options, self._baseline),
             baseline=copied(BaselineUsed, message.baseline) if message.HasField("baseline") else None,
             segment_map=self._segment_map,
+            change=found_change(message),
         )
 
 
@@ -339,14 +341,14 @@ def _feature(feature: explanation_pb.Feature) -> results.Feature:
     )
 
 
-def _quality(quality: explanation_pb.Quality) -> results.Quality:
+def _quality(quality: explanation_pb.Quality) -> quality_figures.Quality:
     return copied(
-        results.Quality,
+        quality_figures.Quality,
         quality,
         comprehensiveness=_fall(quality.comprehensiveness) if quality.HasField("comprehensiveness") else None,
         sufficiency=_fall(quality.sufficiency) if quality.HasField("sufficiency") else None,
     )
 
 
-def _fall(fall: explanation_pb.Faithfulness) -> results.Faithfulness:
-    return copied(results.Faithfulness, fall)
+def _fall(fall: explanation_pb.Faithfulness) -> quality_figures.Faithfulness:
+    return copied(quality_figures.Faithfulness, fall)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from explicate.views import amounts, tables, wording
-from explicate.views.added import pair_table
+from explicate.views.added import change_words, pair_table
 from explicate.views.kinds import explained
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ def lines(result: ExplainResult, top: int, *, more: str = "--top 0") -> Iterator
         if hidden := hidden_features(result, shown, more=more):
             yield hidden
         yield from pair_table.lines(result, output)
+    for number, line in enumerate(change_words.lines(result)):
+        yield from [] if number else [""]
+        yield tables.printable(line)
 
 
 def header(result: ExplainResult) -> Iterator[str]:

@@ -11,7 +11,8 @@ from explicate.views.kinds import KINDS, explained
 from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:
-    from explicate.results import Attribution, ExplainResult, Faithfulness, Prediction
+    from explicate.described.quality_figures import Faithfulness
+    from explicate.results import Attribution, ExplainResult, Prediction
 
 _BASELINE_WIDTH = 70  # characters of it in a line
 _STOP_REASONS = {

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from explicate_server.explain.interactions.strongest_pairs import StrongestPairs
+from explicate_server.inference.changed.decided import ChangeFound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +16,7 @@ class Additions:
     """
 
     interactions: Sequence[StrongestPairs] | None = None
+    change: ChangeFound | None = None
 
 
 NOTHING_ADDED = Additions()

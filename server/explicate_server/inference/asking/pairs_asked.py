@@ -1,12 +1,13 @@
 """How many of the strongest interactions of two players are told: the wish, checked, and what answers it."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from explicate_server.errors import InvalidRequest, Violation
-from explicate_server.explain.attribution import Attribution, Booleans, Floats
+from explicate_server.explain.attribution import Booleans, Floats
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.interactions.cut_regression import fit_seconds
 from explicate_server.explain.interactions.strongest_pairs import StrongestPairs, strongest_pairs
@@ -69,38 +70,29 @@ def found_interactions(
     run: ExplanationRun, game: GameInfo, count: int | None, seconds_left: float
 ) -> Sequence[StrongestPairs] | None:
     """The strongest of a run that is over; None where they were not asked for, or there is nothing or no time to find
-    them by.
+    them by. Of a game that its model tells exact where all coalitions are few, else of as many as there is time for.
     """
-    if count is None or seconds_left < fit_seconds(run.attribution.values.shape[1], run.evaluations):
+    if count is None:
         return None
-    return strongest_pairs(run.rows, run.attribution, game, count=count)
-
-
-def told_interactions(
-    attribution: Attribution, game: GameInfo, count: int | None, seconds_left: Callable[[], float]
-) -> Sequence[StrongestPairs] | None:
-    """Those of a game that its model tells, exact where all coalitions are few, as many as there is time for."""
-    if count is None or game.told is None:
+    attribution, rows = run.attribution, run.rows
+    if game.told is not None:
+        rows = _told_rows(game.told, game, seconds_left / 2)
+        # The whole input as the model tells it: what the graph answers is rounded to float32, which is no interaction.
+        game = replace(game, full=game.told.values(np.ones((1, game.n_players), np.bool_))[0])
+    elif seconds_left < fit_seconds(attribution.values.shape[1], run.evaluations):
         return None
-    rows = _told_rows(game.told, game, seconds_left)
-    # The whole input as the model tells it: what the graph answers is rounded to float32, which is no interaction.
-    full = game.told.values(np.ones((1, game.n_players), np.bool_))[0]
-    return strongest_pairs(rows, attribution, replace(game, full=full), count=count)
+    return strongest_pairs(rows, attribution, game, count=count)
 
 
-def _told_rows(told: ToldGame, game: GameInfo, seconds_left: Callable[[], float]) -> tuple[Booleans, Floats] | None:
-    """Coalitions, each followed by its complement, in the order of `kernel-shap`, and their values."""
+def _told_rows(told: ToldGame, game: GameInfo, seconds: float) -> tuple[Booleans, Floats]:
+    """Coalitions, each followed by its complement, in the order of `kernel-shap`, and their values, in about so many
+    seconds.
+    """
+    until_s = time.monotonic() + seconds
     n = game.n_players
-    most = max(_MOST_TOLD, _TOLD_ROWS_PER_PLAYER * n)
-    half = PairSampler(n, game.seed).draw(most // 2)[0]
+    half = PairSampler(n, game.seed).draw(max(_MOST_TOLD, _TOLD_ROWS_PER_PLAYER * n) // 2)[0]
     coalitions = np.stack((half, ~half), axis=1).reshape(-1, n)
-    values: list[Floats] = []
-    time_to_stop = seconds_left() / 2
-    for first in range(0, len(coalitions), _TOLD_AT_ONCE):
-        if values and seconds_left() < time_to_stop:
-            break
-        values.append(told.values(coalitions[first : first + _TOLD_AT_ONCE]))
-    if not values:
-        return None
-    known = np.concatenate(values)
+    known = np.zeros((0, game.n_outputs))
+    while len(known) < len(coalitions) and time.monotonic() < until_s:
+        known = np.concatenate((known, told.values(coalitions[len(known) : len(known) + _TOLD_AT_ONCE])))
     return coalitions[: len(known)], known

@@ -1,1 +1,1 @@
-"""What an explanation holds beside its attributions, as every view shows it."""
+"""What an explanation tells beside the attributions, in words and as HTML."""
