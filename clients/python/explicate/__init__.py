@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from explicate.bulk.many import Outcome
     from explicate.client import Client
     from explicate.described.found_change import Change, ChangedAnswer, ColumnChange
+    from explicate.described.interaction import Interaction
+    from explicate.described.trust import Faithfulness, Quality
     from explicate.described.usage import ImageUsage, TextUsage
     from explicate.errors import (
         Aborted,
@@ -87,14 +89,12 @@ if TYPE_CHECKING:
         Contribution,
         ExplainResult,
         Explanation,
-        Faithfulness,
         Feature,
         ImageSegment,
         ModelVersion,
         PackedResult,
         Prediction,
         PredictResult,
-        Quality,
         ResolvedOptions,
         SegmentMap,
         Span,
@@ -132,6 +132,7 @@ __all__ = [
     "Image",
     "ImageSegment",
     "ImageUsage",
+    "Interaction",
     "InternalError",
     "Interpretability",
     "InterpretabilityFigure",
@@ -194,6 +195,9 @@ _OF_THEIR_OWN = {
     "Outcome": "bulk.many",
     "Client": "client",
     "AsyncClient": "async_client",
+    "Interaction": "described.interaction",
+    "Faithfulness": "described.quality_figures",
+    "Quality": "described.quality_figures",
     "Reason": "views.reasons",
     "rows_to_shap": "views.shap",
     "score": "scoring.batch_score",

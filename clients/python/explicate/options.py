@@ -154,6 +154,10 @@ class ExplainOptions(TypedDict, total=False):
     max_players: a text of more words than this, from 2 to 1024, is grouped into phrases first. Default: as many as
         `max_evaluations` has 8 rows for, at least 64.
     segments: about how many segments "slic" or "grid" cut an image into, from 2 to 1024. Default: 49.
+    interactions: also tell so many of the strongest interactions, from 1 to 100: what two words add together beyond
+        what each adds alone, below 0 where one takes from what the other adds. With kernel-shap,
+        exact-shap and methods that ask for no rows. Without a `tolerance` it then does not stop early, and
+        `max_evaluations` of kernel-shap is 64 per word. Default: none.
     change: True, or a `ChangeSearch`, also looks for the smallest change that changes the answer. Not for many rows of
         a table at once.
     baseline: what stands in for what is left out, so that the numbers say why this and not that. For a text another
@@ -180,6 +184,7 @@ class ExplainOptions(TypedDict, total=False):
     quality: QualityLevel | None
     max_players: int | None
     segments: int | None
+    interactions: int | None
     change: ChangeSearch | bool | None
     baseline: Input | None
     groups: Mapping[str, Sequence[Part]] | None

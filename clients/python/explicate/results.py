@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from explicate.described.compared_with import BaselineUsed
 from explicate.described.found_change import Change
+from explicate.described.interaction import Interaction
 from explicate.described.trust import Faithfulness as Faithfulness
 from explicate.described.trust import Quality as Quality
 from explicate.described.usage import ImageUsage, TextUsage
@@ -211,7 +212,8 @@ class Attribution:
 
     The numbers are in the explanation's output space. A standard error or bound is NaN when it could not be
     estimated. class_index, class_label: for a regression 0 and the name of its target. reference_index,
-    reference_label: the class that a contrast is set against, else None.
+    reference_label: the class that a contrast is set against, else None. interactions: the strongest ones of two
+    features, the largest first, if they were asked for.
     """
 
     class_index: int
@@ -224,6 +226,7 @@ class Attribution:
     upper: tuple[float, ...]
     reference_index: int | None = None
     reference_label: str | None = None
+    interactions: tuple[Interaction, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
 
     @property
     def name(self) -> str:
@@ -256,6 +259,7 @@ class ResolvedOptions:
     class. granularity: None for a table. top_k: None when it was not asked for. max_players: None when the method does
     not group words into phrases. segments: about how many an image was cut into, else None. baseline, groups, fixed: as
     asked for.
+    interactions: how many were asked for, else None.
     """
 
     method: str
@@ -273,6 +277,7 @@ class ResolvedOptions:
     quality: str
     max_players: int | None
     segments: int | None = None
+    interactions: int | None = field(default=None, metadata=UNLESS_NONE)
     change: ChangeSearch | None = field(default=None, metadata=ONLY_SOME_KINDS)
     baseline: str | tuple[str, str] | Image | TableRow | None = field(default=None, hash=False, metadata=UNLESS_NONE)
     groups: Mapping[str, tuple[Part, ...]] = field(default_factory=dict, hash=False, metadata=ONLY_SOME_KINDS)
@@ -319,6 +324,8 @@ class Explanation(JsonAnswer):
         for i, each in enumerate(self.attributions):
             if {len(each.values), len(each.standard_errors), len(each.lower), len(each.upper)} != {features}:
                 return f"has {features} features, and another number of values in attributions[{i}]"
+            if not all(0 <= pair.first < pair.second < features for pair in each.interactions):
+                return f"has {features} features, and interactions of others in attributions[{i}]"
         size = shape.width * shape.height if shape else 0
         if shape and shape.ids and (len(shape.ids) != size or not set(shape.ids) <= self.segment_places.keys()):
             return "has a segment_map of another size, or of other segments"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from explicate.described.trust import Faithfulness, Quality
 from explicate.inputs import CellValue, GivenValue
 from explicate.json_documents import JsonAnswer
 from explicate.results import (
@@ -19,12 +20,10 @@ from explicate.results import (
     ClassScore,
     ExplainResult,
     Explanation,
-    Faithfulness,
     Feature,
     ModelVersion,
     PackedResult,
     Prediction,
-    Quality,
     ResolvedOptions,
     Timing,
 )

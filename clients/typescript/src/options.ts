@@ -42,6 +42,8 @@ export interface ExplainOptions {
   readonly maxPlayers?: number | undefined;
   /** About how many segments "slic" or "grid" cut an image into, from 2 to 1024. */
   readonly segments?: number | undefined;
+  /** Also tell so many of the strongest interactions of two features, from 1 to 100. */
+  readonly interactions?: number | undefined;
 }
 
 /** Of integers, by their type on the wire. */

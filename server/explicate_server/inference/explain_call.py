@@ -25,6 +25,7 @@ from explicate_server.explain.rounds import StopReason
 from explicate_server.inference.admission import Seat
 from explicate_server.inference.asking.additions import Additions
 from explicate_server.inference.asking.baselines import stand_in
+from explicate_server.inference.asking.pairs_asked import found_interactions, seconds_for
 from explicate_server.inference.asking.player_groups import grouped
 from explicate_server.inference.asking.targets import Outputs
 from explicate_server.inference.changed.change_search import ChangeSearch, Subject
@@ -81,6 +82,8 @@ class Deadline:
         self._slowest_fit_s = 0.0
         self.fits_to_come = 1
         """How many such steps come after the evaluations, one after the other."""
+        self.last_step_s = 0.0
+        """What another step after them takes."""
 
     def fit_took(self, seconds: float) -> None:
         """A fit took this long; the last one may too."""
@@ -89,9 +92,14 @@ class Deadline:
     def seconds_left(self) -> float:
         """Until evaluations must stop; negative when they should have."""
         reserve_s = max(_RESERVE_FLOOR_S, _RESERVE_FITS * self.fits_to_come * self._slowest_fit_s)
-        reserve_s += _RESERVE_HAND_OVERS * self._hand_over_s()
+        reserve_s += self.last_step_s + _RESERVE_HAND_OVERS * self._hand_over_s()
         usable_s = self._time_limit_s - min(reserve_s, _RESERVE_MOST * self._time_limit_s)
         return usable_s - self._timings.total_s
+
+    @property
+    def remaining_s(self) -> float:
+        """Until the limit itself."""
+        return self._time_limit_s - self._timings.total_s
 
 
 class ExplainCall:
@@ -128,6 +136,7 @@ class ExplainCall:
         encoded, game, digest = await self._prepare(value, field_path)
         options = self._checked.for_players(len(game.players))
         seat.reserve(options.reserved_evaluations)
+        self._deadline.last_step_s = seconds_for(options.interactions, len(game.players), options.max_evaluations)
         drawn = await self._drawn(game, options) if options.method.needs is None else None
         # Everything that the game's values depend on.
         self._game_key = (
@@ -272,7 +281,11 @@ class ExplainCall:
 
     async def _additions(self, work: Work) -> Additions:
         """What was asked for beside the attributions, of a run that is over."""
-        return Additions(change=await self._change(work))
+        run, information, count = work.run, work.information, work.options.interactions
+        return Additions(
+            interactions=await self._fit(found_interactions, run, information, count, self._deadline.remaining_s),
+            change=await self._change(work),
+        )
 
     async def _change(self, work: Work) -> ChangeFound | None:
         """What would change the answer, if that was asked for."""

@@ -14,6 +14,7 @@ from explicate_server.inference.asking.baselines import (
     resolved_baseline,
 )
 from explicate_server.inference.asking.change_wish import ChangeWish, change_violations
+from explicate_server.inference.asking.pairs_asked import BUDGET_FACTOR, interactions_violations
 from explicate_server.inference.asking.player_groups import PlayerGroup, player_violations
 from explicate_server.inference.asking.targets import PREDICTED_CLASS, Target, target_violations
 from explicate_server.modalities.parts import Part
@@ -62,6 +63,7 @@ class ExplainOptions:
     quality: str | None = None
     max_players: int | None = None
     segments: int | None = None
+    interactions: int | None = None
     change: ChangeWish | None = None
     baseline: Baseline | None = None
     groups: tuple[PlayerGroup, ...] = ()
@@ -91,6 +93,7 @@ class ResolvedOptions:
     quality: str
     max_players: int | None
     segments: int | None
+    interactions: int | None
     baseline: Baseline | None = None
     change: ChangeWish | None = None
     groups: tuple[PlayerGroup, ...] = ()
@@ -162,7 +165,7 @@ class CheckedOptions:
             masking=self.masking,
             max_evaluations=maximum,
             min_evaluations=min(given.min_evaluations or method.default_min_evaluations(attributed), maximum),
-            tolerance=method.default_tolerance if given.tolerance is None else given.tolerance,
+            tolerance=self._tolerance(method),
             confidence=0.95 if given.confidence is None else given.confidence,
             time_limit_s=self.time_limit_s,
             seed=given.seed or 0,
@@ -170,11 +173,17 @@ class CheckedOptions:
             quality=given.quality or "basic",
             max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
             segments=self.segments,
+            interactions=given.interactions,
             change=given.change and given.change.resolved(players, method, self.choices, self.settings),
             baseline=self.baseline,
             groups=given.groups,
             fixed=given.fixed,
         )
+
+    def _tolerance(self, method: Method) -> float:
+        """Interactions take all rows there are, unless the caller says otherwise."""
+        default = 0.0 if self.given.interactions else method.default_tolerance
+        return default if self.given.tolerance is None else self.given.tolerance
 
     def _max_evaluations(self, method: Method, players: int) -> int:
         given = self.given
@@ -185,6 +194,8 @@ class CheckedOptions:
             raise InvalidRequest([Violation("options.max_evaluations", problem)])
         paid = min(players, given.max_players or PLAYERS_WORTH_GROUPING) if method.refines else players
         default = max(_MIN_EVALUATIONS, method.default_max_evaluations(paid))
+        if given.interactions and method.refines:
+            default *= BUDGET_FACTOR
         maximum = given.max_evaluations or min(default, self.settings.max_evaluations, most)
         if maximum < method.least_evaluations(players):
             field = "max_evaluations" if given.max_evaluations else "method"
@@ -219,6 +230,13 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
         *_number_violations(options, settings),
         *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),
         *_method_violations(options, method, choices),
+        *interactions_violations(
+            options.interactions,
+            method,
+            outputs=len(choices.labels) if options.target.all else 1,
+            reads=choices.reads,
+            fits=choices.fits,
+        ),
         *change_violations(options.change, choices, settings, target=options.target, method=method),
         *baseline_violations(options.baseline, method, choices.baselines),
         *player_violations(options.groups, options.fixed, drawn=method.drawn),

@@ -20,6 +20,7 @@ from explicate_server.explain.methods import AUTO, methods_of
 from explicate_server.explain.quality import Quality
 from explicate_server.inference.admission import Seat
 from explicate_server.inference.asking.baselines import stand_in
+from explicate_server.inference.asking.pairs_asked import refuse_interactions_of_tables
 from explicate_server.inference.asking.player_groups import FIXED, GROUPS
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_call import Deadline
@@ -60,6 +61,7 @@ def check_shared(checked: CheckedOptions) -> None:
         raise InvalidRequest(
             [Violation(path, "is for one input at a time; ask about each row alone") for path in asked]
         )
+    refuse_interactions_of_tables(checked.given.interactions)
     if not checked.method.shared:
         choices = checked.choices
         methods = [each for each in methods_of(choices.reads).values() if each.shared and choices.fits(each)]

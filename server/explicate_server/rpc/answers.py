@@ -29,6 +29,7 @@ from explicate_server.modalities.modality import (
 from explicate_server.registry.records import ServedModel
 from explicate_server.rpc.asked.baseline_messages import baseline_used, cell_message
 from explicate_server.rpc.asked.change_messages import change_message
+from explicate_server.rpc.asked.pair_messages import pair_interactions
 from explicate_server.rpc.message_bytes import SLICE_NUMBERS, in_slices
 from explicate_server.rpc.option_messages import number_of, resolved_options
 
@@ -83,6 +84,7 @@ def _attributions(labels: Sequence[str], answer: ExplainAnswer) -> list[explanat
             standard_errors=estimate.standard_errors[output],
             lower=estimate.lower[output],
             upper=estimate.upper[output],
+            interactions=pair_interactions(answer.additions.interactions, output),
         )
         for output, index in enumerate(answer.outputs.class_indices)
     ]

@@ -12,7 +12,7 @@ import pytest
 import explicate
 from explicate._wire import calls, decoding
 from explicate.v1 import inference_service_pb2 as inference_pb
-from explicate.views import amounts, explanation_text, kinds, wording
+from explicate.views import amounts, explanation_text, kinds, tables, wording
 from explicate.views.html import document, fragment
 from support.canned import canned_kinds
 from support.canned.canned_server import prediction
@@ -273,4 +273,4 @@ class TestText:
         result = explained()
         features = tuple(replace(feature, column="age") for feature in result.explanation.features)
         shown = replace(result, explanation=replace(result.explanation, features=features))
-        assert explanation_text.names(shown.explanation.top(4), 20) == ["age"] * 4
+        assert tables.names([each.feature for each in shown.explanation.top(4)], 20) == ["age"] * 4

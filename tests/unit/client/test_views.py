@@ -466,7 +466,7 @@ class TestText:
 
     def test_equal_words_are_told_apart_by_their_place(self):
         shown = explained("soup and soup").explanation.top(3)
-        assert explanation_text.names(shown, 20) == ["soup @9", "and", "soup @0"]
+        assert tables.names([each.feature for each in shown], 20) == ["soup @9", "and", "soup @0"]
 
     def test_wide_characters_keep_the_columns(self):
         table = tables.table(("A", "B"), [("汤", "x"), ("ab", "y"), ("é", "z")])

@@ -14,7 +14,7 @@ from explicate import model_info, results
 from explicate._wire import option_fields
 from explicate._wire.change_fields import cell_value, found_change
 from explicate._wire.option_fields import copied, name_of
-from explicate.described import decisions, standards, usage
+from explicate.described import decisions, interaction, standards, usage
 from explicate.described.compared_with import BaselineGroup, BaselineUsed
 from explicate.described.trust import Faithfulness, Quality
 from explicate.inputs import Image, Input
@@ -276,7 +276,7 @@ class ExplainAnswers:
             message,
             features=self._features,
             fixed=self._fixed,
-            attributions=tuple(copied(results.Attribution, each) for each in message.attributions),
+            attributions=tuple(_attribution(each) for each in message.attributions),
             quality=_quality(message.quality),
             stop_reason=name_of(explanation_pb.StopReason, message.stop_reason),
             options=option_fields.from_message(message.options, self._baseline),
@@ -284,6 +284,11 @@ class ExplainAnswers:
             segment_map=self._segment_map,
             change=found_change(message),
         )
+
+
+def _attribution(message: explanation_pb.Attribution) -> results.Attribution:
+    pairs = tuple(copied(interaction.Interaction, pair) for pair in message.interactions)
+    return copied(results.Attribution, message, interactions=pairs)
 
 
 def model_version(version: inference_pb.ModelVersion) -> results.ModelVersion:

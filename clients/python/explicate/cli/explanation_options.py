@@ -127,6 +127,14 @@ def _add_how(group: argparse._ArgumentGroup, *, method: bool) -> None:
     group.add_argument("--seed", metavar="N", type=int, help="of all random choices (default: 0)")
     group.add_argument("--confidence", metavar="SHARE", type=float, help="coverage of the intervals (default: 0.95)")
     group.add_argument(
+        "--interactions",
+        metavar="K",
+        type=int,
+        help='also the K strongest pairs: what two words add together beyond what each adds alone. In "not good" the '
+        'pair is below 0, as "not" turns what "good" adds around; so is that of two words of praise of which one would '
+        "do. Takes all the rows it may, by default twice as many as without",
+    )
+    group.add_argument(
         "--quality",
         choices=get_args(QualityLevel),
         help="full: also measure how far the output falls without the words that raise it most, and with them alone",

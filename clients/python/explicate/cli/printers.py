@@ -20,12 +20,12 @@ from explicate.views.kinds import KINDS, explained
 from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:
+    from explicate.described.trust import Faithfulness
     from explicate.model_info import ModelDescription
     from explicate.results import (
         Attribution,
         Contribution,
         ExplainResult,
-        Faithfulness,
         Feature,
         ModelVersion,
         Prediction,

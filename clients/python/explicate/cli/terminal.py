@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from explicate.views import amounts, explanation_text, tables, wording
-from explicate.views.added import change_words
+from explicate.views.added import change_words, pair_table
 from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
 from explicate.views.kinds import explained
 from explicate.views.kinds.explained import Explained
@@ -46,6 +46,7 @@ def view(result: ExplainResult, top: int) -> RenderableType:
         if isinstance(told, ExplainedText):
             for number in range(len(told.texts)):
                 parts += [Text(), _sentence(told.pieces(number), attribution)]
+        parts += map(Text, pair_table.lines(result, output))
     for number, line in enumerate(change_words.lines(result)):
         parts += [Text(tables.printable(line), style="dim")] if number else [Text(), Text(tables.printable(line))]
     return Group(*parts)
@@ -79,7 +80,7 @@ def _table(shown: Sequence[Contribution], told: Explained) -> Table:
     table.add_column(explanation_text.axis(full_scale, _BAR_HALF), no_wrap=True)
     table.add_column(told.figures_heading, justify="right")
     table.add_column("")
-    for name, contribution in zip(explanation_text.names(shown, _WORD_WIDTH), shown, strict=True):
+    for name, contribution in zip(tables.names([c.feature for c in shown], _WORD_WIDTH), shown, strict=True):
         beside = tables.shortened(told.beside(contribution.feature), explanation_text.BESIDE_WIDTH)
         table.add_row(
             Text(name),

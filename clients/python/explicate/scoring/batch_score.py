@@ -129,6 +129,8 @@ class ScoreOptions:
             raise UsageError("what is said of explanations (--explain-if, --attributions, --top) needs --explain")
         if self.how and (self.how.get("groups") or self.how.get("fixed")):
             raise UsageError("groups and fixed parts (--group, --fixed) are of one input: explain it by itself")
+        if self.how is not None and self.how.get("interactions"):
+            raise UsageError("files have no columns for --interactions: explain those rows by themselves")
         if self.attributions == "wide" and self.how is not None and self.how.get("target") is ALL:
             raise UsageError("one column for each feature cannot hold all classes: give --attributions long")
         if self.how is not None and self.how.get("change"):

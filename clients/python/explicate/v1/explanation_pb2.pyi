@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from explicate.v1 import baseline_pb2 as _baseline_pb2
 from explicate.v1 import changes_pb2 as _changes_pb2
+from explicate.v1 import interactions_pb2 as _interactions_pb2
 from explicate.v1 import players_pb2 as _players_pb2
 from explicate.v1 import table_pb2 as _table_pb2
 from google.protobuf import descriptor as _descriptor
@@ -287,6 +288,7 @@ class ExplainOptions(_message.Message):
     QUALITY_FIELD_NUMBER: _builtins.int
     MAX_PLAYERS_FIELD_NUMBER: _builtins.int
     SEGMENTS_FIELD_NUMBER: _builtins.int
+    INTERACTIONS_FIELD_NUMBER: _builtins.int
     GROUPS_FIELD_NUMBER: _builtins.int
     FIXED_FIELD_NUMBER: _builtins.int
     BASELINE_FIELD_NUMBER: _builtins.int
@@ -345,6 +347,13 @@ class ExplainOptions(_message.Message):
     """
     segments: _builtins.int
     """Segments that an image is cut into, about, from 2 to 1024; only for GRANULARITY_SLIC and GRANULARITY_GRID."""
+    interactions: _builtins.int
+    """Also tell so many of the strongest interactions of two features, from 1 to 100: Attribution.interactions. Exact where
+    all coalitions are evaluated, else from those that are, with intervals. Without a `tolerance` the work then does not
+    stop early, and the default of `max_evaluations` of "kernel-shap" is twice as large. Only "kernel-shap", "exact-shap"
+    and methods that ask for no coalitions tell them, for 64 classes at once at most, and not of whole tables. Default:
+    none.
+    """
     language: _builtins.str
     """Language of `Explanation.sentences`, a tag of BCP 47 such as "de" or "de-AT", which takes the nearest one that the
     server has; refused where it has none that is near, with those that there are. Default: "en".
@@ -394,15 +403,16 @@ class ExplainOptions(_message.Message):
         quality: Global___QualityLevel.ValueType | None = ...,
         max_players: _builtins.int | None = ...,
         segments: _builtins.int | None = ...,
+        interactions: _builtins.int | None = ...,
         groups: _abc.Iterable[_players_pb2.PlayerGroup] | None = ...,
         fixed: _abc.Iterable[_players_pb2.InputPart] | None = ...,
         baseline: _baseline_pb2.Baseline | None = ...,
         change: _changes_pb2.ChangeOptions | None = ...,
         language: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_change", b"_change", "_confidence", b"_confidence", "_granularity", b"_granularity", "_language", b"_language", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "baseline", b"baseline", "change", b"change", "confidence", b"confidence", "granularity", b"granularity", "language", b"language", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_change", b"_change", "_confidence", b"_confidence", "_granularity", b"_granularity", "_interactions", b"_interactions", "_language", b"_language", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "baseline", b"baseline", "change", b"change", "confidence", b"confidence", "granularity", b"granularity", "interactions", b"interactions", "language", b"language", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_change", b"_change", "_confidence", b"_confidence", "_granularity", b"_granularity", "_language", b"_language", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "baseline", b"baseline", "change", b"change", "confidence", b"confidence", "fixed", b"fixed", "granularity", b"granularity", "groups", b"groups", "language", b"language", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_change", b"_change", "_confidence", b"_confidence", "_granularity", b"_granularity", "_interactions", b"_interactions", "_language", b"_language", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "baseline", b"baseline", "change", b"change", "confidence", b"confidence", "fixed", b"fixed", "granularity", b"granularity", "groups", b"groups", "interactions", b"interactions", "language", b"language", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline: _TypeAlias = _typing.Literal["baseline"]  # noqa: Y015
     _WhichOneofArgType__baseline: _TypeAlias = _typing.Literal["_baseline", b"_baseline"]  # noqa: Y015
@@ -412,6 +422,8 @@ class ExplainOptions(_message.Message):
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
     _WhichOneofReturnType__granularity: _TypeAlias = _typing.Literal["granularity"]  # noqa: Y015
     _WhichOneofArgType__granularity: _TypeAlias = _typing.Literal["_granularity", b"_granularity"]  # noqa: Y015
+    _WhichOneofReturnType__interactions: _TypeAlias = _typing.Literal["interactions"]  # noqa: Y015
+    _WhichOneofArgType__interactions: _TypeAlias = _typing.Literal["_interactions", b"_interactions"]  # noqa: Y015
     _WhichOneofReturnType__language: _TypeAlias = _typing.Literal["language"]  # noqa: Y015
     _WhichOneofArgType__language: _TypeAlias = _typing.Literal["_language", b"_language"]  # noqa: Y015
     _WhichOneofReturnType__masking: _TypeAlias = _typing.Literal["masking"]  # noqa: Y015
@@ -448,6 +460,8 @@ class ExplainOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__granularity) -> _WhichOneofReturnType__granularity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__interactions) -> _WhichOneofReturnType__interactions | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__language) -> _WhichOneofReturnType__language | None: ...
     @_typing.overload
@@ -1017,6 +1031,7 @@ class Attribution(_message.Message):
     UPPER_FIELD_NUMBER: _builtins.int
     REFERENCE_INDEX_FIELD_NUMBER: _builtins.int
     REFERENCE_LABEL_FIELD_NUMBER: _builtins.int
+    INTERACTIONS_FIELD_NUMBER: _builtins.int
     class_index: _builtins.int
     """Index of the explained class; for a contrast, of its target; 0 for regression."""
     class_label: _builtins.str
@@ -1045,6 +1060,13 @@ class Attribution(_message.Message):
     def upper(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Upper end of each confidence interval."""
 
+    @_builtins.property
+    def interactions(self) -> _containers.RepeatedCompositeFieldContainer[_interactions_pb2.PairInteraction]:
+        """The strongest interactions of two features, the largest by size first, if the options ask for them; only in a final
+        answer. Fewer where there are no more pairs, or among more than 45 features, of which those with the largest values
+        are looked at; none where time or evaluations were too few.
+        """
+
     def __init__(
         self,
         *,
@@ -1058,10 +1080,11 @@ class Attribution(_message.Message):
         upper: _abc.Iterable[_builtins.float] | None = ...,
         reference_index: _builtins.int | None = ...,
         reference_label: _builtins.str | None = ...,
+        interactions: _abc.Iterable[_interactions_pb2.PairInteraction] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index", "_reference_label", b"_reference_label", "reference_index", b"reference_index", "reference_label", b"reference_label"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index", "_reference_label", b"_reference_label", "baseline_value", b"baseline_value", "class_index", b"class_index", "class_label", b"class_label", "instance_value", b"instance_value", "lower", b"lower", "reference_index", b"reference_index", "reference_label", b"reference_label", "standard_errors", b"standard_errors", "upper", b"upper", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index", "_reference_label", b"_reference_label", "baseline_value", b"baseline_value", "class_index", b"class_index", "class_label", b"class_label", "instance_value", b"instance_value", "interactions", b"interactions", "lower", b"lower", "reference_index", b"reference_index", "reference_label", b"reference_label", "standard_errors", b"standard_errors", "upper", b"upper", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reference_index: _TypeAlias = _typing.Literal["reference_index"]  # noqa: Y015
     _WhichOneofArgType__reference_index: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index"]  # noqa: Y015

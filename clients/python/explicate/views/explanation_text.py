@@ -6,13 +6,12 @@ Each value is a signed bar around a centre line, with its interval as whiskers: 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from explicate.views import amounts, tables, wording
-from explicate.views.added import change_words
+from explicate.views.added import change_words, pair_table
 from explicate.views.kinds import explained
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ def lines(result: ExplainResult, top: int, *, more: str = "--top 0") -> Iterator
             yield from _table(shown, result).splitlines()
         if hidden := hidden_features(result, shown, more=more):
             yield hidden
+        yield from pair_table.lines(result, output)
     for number, line in enumerate(change_words.lines(result)):
         yield from [] if number else [""]
         yield tables.printable(line)
@@ -71,13 +71,6 @@ def hidden_features(result: ExplainResult, shown: Sequence[Contribution], *, mor
     return f"and {rest} more {nouns} with less ({more} lists all)" if rest else ""
 
 
-def names(shown: Sequence[Contribution], width: int) -> list[str]:
-    """The features, cut to `width` columns; one that is listed twice with the place where it starts, "was @12"."""
-    counts = Counter(contribution.feature.name for contribution in shown)
-    marks = [f" @{c.feature.spans[0].start}" if counts[c.feature.name] > 1 and c.feature.spans else "" for c in shown]
-    return [tables.shortened(c.feature.name, width - len(m)) + m for c, m in zip(shown, marks, strict=True)]
-
-
 def progress(result: ExplainResult) -> str:
     """One line for an estimate that more will follow."""
     widths = [c.half_width for i in range(len(result.explanation.attributions)) for c in strongest(result, i, 0)]
@@ -89,7 +82,7 @@ def progress(result: ExplainResult) -> str:
 def _table(shown: Sequence[Contribution], result: ExplainResult) -> str:
     full_scale, told = bar_scale(shown), explained(result)
     columns = {
-        told.noun: names(shown, _WORD_WIDTH),
+        told.noun: tables.names([c.feature for c in shown], _WORD_WIDTH),
         told.beside_heading: [tables.shortened(told.beside(c.feature), BESIDE_WIDTH) for c in shown],
         axis(full_scale, _BAR_HALF): ["".join(cell.character for cell in bar(c, full_scale, _BAR_HALF)) for c in shown],
         told.figures_heading: [amounts.number(c.value, told.decimals) for c in shown],

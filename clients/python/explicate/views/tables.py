@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from explicate.views.characters import characters
+
+if TYPE_CHECKING:
+    from explicate.results import Feature
 
 # What joins letters and emoji, and the tags of a flag: not printable by itself, and harmless.
 _JOINERS = frozenset(["\u200c", "\u200d", *map(chr, range(0xE0020, 0xE0080))])
@@ -34,6 +39,13 @@ def shortened(text: str, width: int) -> str:
             break
         kept += character
     return f"{kept}…"
+
+
+def names(features: Sequence[Feature], width: int) -> list[str]:
+    """The features, cut to `width` columns; one that is listed twice with the place where it starts, "was @12"."""
+    counts = Counter(feature.name for feature in features)
+    marks = [f" @{each.spans[0].start}" if counts[each.name] > 1 and each.spans else "" for each in features]
+    return [shortened(each.name, width - len(mark)) + mark for each, mark in zip(features, marks, strict=True)]
 
 
 def display_width(text: str) -> int:

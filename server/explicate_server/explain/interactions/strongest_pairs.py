@@ -62,6 +62,8 @@ def strongest_pairs(
         return [_exactly(np.zeros((0, 2), np.intp), np.zeros(0), count)] * game.n_outputs
     if len(coalitions) == 2**n - 2:
         interactions = exact_interactions(coalitions, values, empty=game.empty, full=game.full)
+        rounding = ROUNDING * np.maximum(np.abs(game.empty), np.abs(game.full))[:, np.newaxis]
+        interactions[np.abs(interactions) <= rounding] = 0.0  # of a model that adds, which has none
         pairs = np.stack(pairs_of(np.arange(n)), axis=1)
         return [_exactly(pairs, of_output, count) for of_output in interactions]
     cut, targets = _cuts(coalitions, values, game)

@@ -1,14 +1,21 @@
 """What a final answer holds beside the attributions: each kind is a field here, made by a module of its own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from explicate_server.explain.interactions.strongest_pairs import StrongestPairs
 from explicate_server.inference.changed.decided import ChangeFound
 
 
 @dataclass(frozen=True, kw_only=True)
 class Additions:
-    """What was asked for beside the attributions; a field is None where it was not asked for."""
+    """What was asked for beside the attributions; a field is None where it was not asked for.
 
+    Attributes:
+        interactions: the strongest pairs of each output; None also where there was nothing to find them by.
+    """
+
+    interactions: Sequence[StrongestPairs] | None = None
     change: ChangeFound | None = None
 
 

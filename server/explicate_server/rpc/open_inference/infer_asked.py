@@ -32,9 +32,13 @@ _INTEGERS = (
     FieldDescriptor.TYPE_UINT64,
 )
 _NUMBERS = (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT)
+# What answers have no tensor for.
+_NOT_TOLD = ("interactions",)
 # The options of an explanation that are one value each.
 _OPTIONS: Mapping[str, FieldDescriptor] = {
-    field.name: field for field in explanation_pb2.ExplainOptions.DESCRIPTOR.fields if field.message_type is None
+    field.name: field
+    for field in explanation_pb2.ExplainOptions.DESCRIPTOR.fields
+    if field.message_type is None and field.name not in _NOT_TOLD
 }
 TARGET, AGAINST = "target", "against"
 
