@@ -166,8 +166,9 @@ def _names(path: Path) -> Mapping[str, str]:
 
 
 def explanation_options(arguments: argparse.Namespace) -> ExplainOptions:
-    """What was given; raises UsageError when --against has nothing to set it against."""
+    """What was given; raises UsageError when --against has nothing to set it against, or a file cannot be read."""
     given = {name: getattr(arguments, name) for name in ExplainOptions.__annotations__ if name != "target"}
+    given["baseline"] = inputs.held_baseline(given["baseline"])
     return cast(ExplainOptions, {"target": _target(arguments), **given})
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import Enum
+from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from typing import Literal, Protocol, TypedDict, TypeVar, Unpack, cast
@@ -18,6 +19,7 @@ from explicate._wire.channel import DEFAULT_TARGET
 from explicate.async_client import AsyncClient
 from explicate.bulk.in_flight import InFlight, Turns
 from explicate.errors import ExplicateError, NotFound, UsageError
+from explicate.inputs import File
 from explicate.model_info import ModelDescription
 from explicate.options import ALL, ExplainOptions, Priority
 from explicate.scoring.asking import Asker, in_turn
@@ -143,6 +145,8 @@ class ScoreOptions:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, File):
+        return sha256(value.content).hexdigest()
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     return value.value if isinstance(value, Enum) else value
