@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from explicate.described.compared_with import BaselineUsed
+from explicate.described.found_change import Change
 from explicate.described.usage import ImageUsage, TextUsage
 from explicate.inputs import MAY_BE_ALL, ONLY_SOME_KINDS, UNLESS_NONE, CellValue, Image, TableRow
 from explicate.json_documents import JsonAnswer
-from explicate.options import Target
+from explicate.options import ChangeSearch, Target
 from explicate.views.shown import Shown, ShownPredictions, ShownRows
 
 if TYPE_CHECKING:
@@ -299,6 +300,7 @@ class ResolvedOptions:
     quality: str
     max_players: int | None
     segments: int | None = None
+    change: ChangeSearch | None = field(default=None, metadata=ONLY_SOME_KINDS)
     baseline: str | tuple[str, str] | Image | TableRow | None = field(default=None, hash=False, metadata=UNLESS_NONE)
 
 
@@ -312,6 +314,7 @@ class Explanation(JsonAnswer):
         for an answer that is not the last.
     segment_map: where the segments of an image lie, else None.
     preview: a guess by the bundle's preview explainer, without intervals; only the first answer of a stream may be one.
+    change: what would change the answer, if that was asked for, in the final answer.
     unspaced_scripts: scripts of the text without spaces, such as "Thai": in them the words are the model's tokens.
     baseline: what stood in for what was left out, where one was asked for, else None.
     """
@@ -329,6 +332,7 @@ class Explanation(JsonAnswer):
     segment_map: SegmentMap | None = field(default=None, metadata=ONLY_SOME_KINDS)
     unspaced_scripts: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     preview: bool = field(default=False, metadata=ONLY_SOME_KINDS)
+    change: Change | None = field(default=None, metadata=ONLY_SOME_KINDS)
     baseline: BaselineUsed | None = field(default=None, metadata=UNLESS_NONE)
 
     @property
@@ -341,6 +345,8 @@ class Explanation(JsonAnswer):
         size = shape.width * shape.height if shape else 0
         if shape and shape.ids and (len(shape.ids) != size or not set(shape.ids) <= set(range(features))):
             return "has a segment_map of another size, or of other segments"
+        if self.change and not set(self.change.absent) <= set(range(features)):
+            return "has a change of other features"
         return ""
 
     def contributions(self, output: int = 0) -> tuple[Contribution, ...]:

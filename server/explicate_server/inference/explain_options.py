@@ -13,6 +13,7 @@ from explicate_server.inference.asking.baselines import (
     baseline_violations,
     resolved_baseline,
 )
+from explicate_server.inference.asking.change_wish import ChangeWish, change_violations
 from explicate_server.inference.asking.targets import PREDICTED_CLASS, Target, target_violations
 from explicate_server.registry.records import Choices
 from explicate_server.settings import Settings
@@ -59,6 +60,7 @@ class ExplainOptions:
     quality: str | None = None
     max_players: int | None = None
     segments: int | None = None
+    change: ChangeWish | None = None
     baseline: Baseline | None = None
 
 
@@ -86,6 +88,12 @@ class ResolvedOptions:
     max_players: int | None
     segments: int | None
     baseline: Baseline | None = None
+    change: ChangeWish | None = None
+
+    @property
+    def reserved_evaluations(self) -> int:
+        """What the whole answer may take."""
+        return self.max_evaluations + (self.change.max_evaluations or 0 if self.change else 0)
 
 
 @dataclass(frozen=True)
@@ -156,6 +164,7 @@ class CheckedOptions:
             quality=given.quality or "basic",
             max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
             segments=self.segments,
+            change=given.change and given.change.resolved(players, method, self.choices, self.settings),
             baseline=self.baseline,
         )
 
@@ -202,6 +211,7 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
         *_number_violations(options, settings),
         *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),
         *_method_violations(options, method, choices),
+        *change_violations(options.change, choices, settings, target=options.target, method=method),
         *baseline_violations(options.baseline, method, choices.baselines),
     ]
     if violations:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from explicate.views import amounts, tables, wording
+from explicate.views.added import change_words
 from explicate.views.kinds import explained
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def lines(result: ExplainResult, top: int, *, more: str = "--top 0") -> Iterator
             yield from _table(shown, result).splitlines()
         if hidden := hidden_features(result, shown, more=more):
             yield hidden
+    for number, line in enumerate(change_words.lines(result)):
+        yield from [] if number else [""]
+        yield tables.printable(line)
 
 
 def header(result: ExplainResult) -> Iterator[str]:

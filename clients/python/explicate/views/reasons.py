@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from explicate.errors import UsageError
 from explicate.views import amounts, tables, wording
+from explicate.views.added import change_words
 from explicate.views.kinds import explained
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ def lines(result: ExplainResult, side: str, *, top: int, names: Mapping[str, str
             yield _NOTHING[side]
         for number, reason in enumerate(found, start=1):
             yield tables.printable(f"{number}. {reason}")
+    for number, line in enumerate(change_words.lines(result)):
+        yield from [] if number else [""]
+        yield tables.printable(line)
 
 
 def _output(result: ExplainResult, label: str | None) -> tuple[int, int]:
