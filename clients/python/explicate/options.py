@@ -6,11 +6,12 @@ Each key may be left out; the server then resolves it and the answer says to wha
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Final, Literal, TypeAlias, TypedDict
 
-from explicate.inputs import Input
+from explicate.inputs import File, Input
 
 
 class AllClasses(enum.Enum):
@@ -228,3 +229,12 @@ class ClientOptions(ExplainOptions, total=False):
     timeout_s: float | None
     token: str | None
     metadata: Mapping[str, str | bytes] | None
+
+
+def plain_option(value: object) -> object:
+    """The value of an option as JSON has it; of a file its SHA-256."""
+    if isinstance(value, File):
+        return hashlib.sha256(value.content).hexdigest()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return value.value if isinstance(value, enum.Enum) else value

@@ -152,13 +152,15 @@ class TestExplain:
             *("explain", "--model", "reviews", "--method", "lime", "--target", "great", "--output-space", "logit"),
             *("--masking", "delete", "--max-evaluations", "500", "--min-evaluations", "40", "--tolerance", "0.5"),
             *("--confidence", "0.75", "--time-limit", "2.5", "--seed", "7", "--granularity", "token"),
-            *("--top-k", "3", "--quality", "full", "--max-players", "32", "--segments", "9", "x"),
+            *("--top-k", "3", "--quality", "full", "--max-players", "32", "--segments", "9"),
+            *("--baseline", "y", "x"),
         )
         sent = server.requests[0].spec.options
         assert (sent.method, sent.target.label, sent.seed, sent.time_limit_seconds) == ("lime", "great", 7, 2.5)
         assert (sent.max_evaluations, sent.min_evaluations, sent.tolerance, sent.confidence) == (500, 40, 0.5, 0.75)
         assert (sent.granularity, sent.quality) == (pb.GRANULARITY_TOKEN, pb.QUALITY_LEVEL_FULL)
         assert (sent.top_k, sent.max_players, sent.segments) == (3, 32, 9)
+        assert sent.baseline.text.text == "y"
         assert len(sent.ListFields()) == len(pb.ExplainOptions.DESCRIPTOR.fields)
 
     @pytest.mark.parametrize(
@@ -222,6 +224,8 @@ class TestExplain:
             ("options.target.contrast.target.label", "--target"),
             ("options.target.contrast.reference.label", "--against"),
             ("options.target.contrast.reference", "--against"),
+            ("options.baseline", "--baseline"),
+            ("options.baseline.tabular.cells[age]", "--baseline (tabular.cells[age])"),
             ("model.model", "--model"),
         ],
     )

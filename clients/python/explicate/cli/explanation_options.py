@@ -298,9 +298,10 @@ def _names(path: Path) -> Mapping[str, str]:
 
 
 def explanation_options(arguments: argparse.Namespace) -> ExplainOptions:
-    """What was given; raises UsageError when --against has nothing to set it against."""
+    """What was given; raises UsageError when --against has nothing to set it against, or a file cannot be read."""
     given = {name: getattr(arguments, name) for name in ExplainOptions.__annotations__ if name not in _OF_SEVERAL}
     parts = {"groups": read_groups(arguments.groups), "fixed": read_fixed(arguments.fixed)}
+    given["baseline"] = inputs.held_baseline(given["baseline"])
     return cast(ExplainOptions, {"target": _target(arguments), "change": _change(arguments), **given, **parts})
 
 

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, is_dataclass
-from enum import Enum
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Literal, Protocol, TypedDict, TypeVar, Unpack, cast
@@ -19,7 +18,7 @@ from explicate.async_client import AsyncClient
 from explicate.bulk.in_flight import InFlight, Turns
 from explicate.errors import ExplicateError, NotFound, UsageError
 from explicate.model_info import ModelDescription
-from explicate.options import ALL, ExplainOptions, Priority
+from explicate.options import ALL, ExplainOptions, Priority, plain_option
 from explicate.scoring.asking import Asker, in_turn
 from explicate.scoring.conditions.grammar import condition_of
 from explicate.scoring.interfaces import Condition, InputOptions
@@ -141,17 +140,11 @@ class ScoreOptions:
         return {
             "columns": dict(self.columns),
             "keep": None if self.keep is None else list(self.keep),
-            "explain": None if self.how is None else {key: _plain(value) for key, value in self.how.items()},
+            "explain": None if self.how is None else {key: plain_option(value) for key, value in self.how.items()},
             "explain_if": self.explain_if,
             "attributions": self.attributions,
             "top": self.top,
         }
-
-
-def _plain(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    return value.value if isinstance(value, Enum) else value
 
 
 @dataclass(frozen=True)

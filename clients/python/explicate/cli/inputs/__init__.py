@@ -28,6 +28,7 @@ KINDS: dict[str, InputKind] = {"text": TextInputs(), "tabular": RowInputs(), "im
 NOUNS = f"{', '.join(_FIRST)} or {_LAST}"
 """What the commands may ask about, for their helps."""
 
+_HELD_BY = "@"
 _CHOICES = "give " + "; for a model of ".join(
     kind.choices if name == "text" else f"{kind.plural} {kind.choices}" for name, kind in KINDS.items()
 )
@@ -98,12 +99,18 @@ def baseline(arguments: argparse.Namespace, given: Given) -> Input | None:
     Raises UsageError for a file that cannot be read, or a row that is none.
     """
     written: str | None = arguments.baseline
-    if written is None:
-        return None
-    if written.startswith("@"):
-        return read_file(Path(written[1:]))
     kind = KINDS["text"] if given.model is None else kind_of(given.model)
-    return written if kind is None else kind.baseline(written, given.model)
+    if written is None or written.startswith(_HELD_BY) or kind is None:
+        return held_baseline(written)
+    return kind.baseline(written, given.model)
+
+
+def held_baseline(written: str | None) -> Input | None:
+    """The same where @FILE holds it, and else as it was written: a text, a group's name or a colour.
+
+    Raises UsageError for a file that cannot be read.
+    """
+    return read_file(Path(written[1:])) if written and written.startswith(_HELD_BY) else written
 
 
 def _of_columns(arguments: argparse.Namespace, model: ModelDescription) -> Given:
