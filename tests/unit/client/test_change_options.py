@@ -29,25 +29,26 @@ SEARCH = ChangeSearch(
     "asked", [SEARCH, ChangeSearch(), ChangeSearch(to=1, absence=True), ChangeSearch(to_value=2.5)]
 )
 def test_what_is_asked_for_is_what_the_server_reads_and_the_answer_says(asked: ChangeSearch) -> None:
-    message = option_fields.to_message({"change": asked})
+    message = option_fields.to_message({"change": asked}, "a text")
     wish = change_wish(message)
     message.change.CopyFrom(change_options(wish))
     assert option_fields.from_message(message).change == asked
 
 
 def test_true_is_a_search_by_default_and_false_is_none() -> None:
-    assert option_fields.from_message(option_fields.to_message({"change": True})).change == ChangeSearch()
-    assert not option_fields.to_message({"change": False}).HasField("change")
+    assert option_fields.from_message(option_fields.to_message({"change": True}, "a text")).change == ChangeSearch()
+    assert not option_fields.to_message({"change": False}, "a text").HasField("change")
     with pytest.raises(InvalidArgument, match="ChangeSearch"):
-        option_fields.to_message({"change": "income"})  # type: ignore[typeddict-item]
+        option_fields.to_message({"change": "income"}, "a text")  # type: ignore[typeddict-item]
 
 
 def test_the_audit_log_has_what_repeats_it() -> None:
-    wish = change_wish(option_fields.to_message({"change": SEARCH}))
+    wish = change_wish(option_fields.to_message({"change": SEARCH}, "a text"))
     assert wish is not None
     fields = {"options": {"change": wish.document, "target": None, "time_limit_s": 1.0}}
     line = AuditLine.__new__(AuditLine)
-    object.__setattr__(line, "fields", {**fields, "cut_by_clock": False})
+    for name, held in {"fields": fields, "cut_by_clock": False}.items():
+        object.__setattr__(line, name, held)
     assert ExplainOptions(change=wish).change is wish
     assert line.options()["change"] == SEARCH
 
