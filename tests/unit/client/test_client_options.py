@@ -167,7 +167,7 @@ class TestDefaults:
         ("changes", "message"),
         [
             ({"sed": 1}, "with_options: there is no option 'sed'; did you mean seed?"),
-            ({"zzzzzz": 1}, "there is no option 'zzzzzz'; there are confidence, "),
+            ({"zzzzzz": 1}, "there is no option 'zzzzzz'; there are .*confidence, "),
             ({"version": 1, "label": "live"}, "a version or a label, not both"),
             ({"metadata": [("x-team", "a")]}, "metadata must be a dict from names to texts, not a list"),
             ({"metadata": {"X-Team": "a"}}, "'X-Team' is not a name"),
