@@ -72,6 +72,7 @@ class ExplainOptions(TypedDict, total=False):
     max_players: a text of more words than this, from 2 to 1024, is grouped into phrases first. Default: as many as
         `max_evaluations` has 8 rows for, at least 64.
     segments: about how many segments "slic" or "grid" cut an image into, from 2 to 1024. Default: 49.
+    language: of the answer's `sentences`, such as "de"; "de-AT" takes the nearest one that there is. Default: "en".
     """
 
     method: str | None
@@ -89,6 +90,7 @@ class ExplainOptions(TypedDict, total=False):
     quality: QualityLevel | None
     max_players: int | None
     segments: int | None
+    language: str | None
 
 
 class CallOptions(TypedDict, total=False):

@@ -276,7 +276,8 @@ class ResolvedOptions:
 
     The names and values are those of `explicate.ExplainOptions`. target: as it was asked for, None for the predicted
     class. granularity: None for a table. top_k: None when it was not asked for. max_players: None when the method does
-    not group words into phrases. segments: about how many an image was cut into, else None.
+    not group words into phrases. segments: about how many an image was cut into, else None. language: of the sentences;
+    None where the answer has none.
     """
 
     method: str
@@ -294,6 +295,7 @@ class ResolvedOptions:
     quality: str
     max_players: int | None
     segments: int | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -307,6 +309,8 @@ class Explanation(JsonAnswer):
     segment_map: where the segments of an image lie, else None.
     preview: a guess by the bundle's preview explainer, without intervals; only the first answer of a stream may be one.
     unspaced_scripts: scripts of the text without spaces, such as "Thai": in them the words are the model's tokens.
+    sentences: the answer and its explanation in plain words, which say no more than the figures allow; of the last
+        answer of a stream only. Names of others stand in them: escape them for markup.
     """
 
     features: tuple[Feature, ...]
@@ -322,6 +326,7 @@ class Explanation(JsonAnswer):
     segment_map: SegmentMap | None = field(default=None, metadata=ONLY_SOME_KINDS)
     unspaced_scripts: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     preview: bool = field(default=False, metadata=ONLY_SOME_KINDS)
+    sentences: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
 
     @property
     def misfit(self) -> str:

@@ -7,6 +7,7 @@ from explicate_bundle.images import DEFAULT_SEGMENTS
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.method import DRAWN, MAX_SEED, Method
 from explicate_server.explain.methods import AUTO, NAMES, chosen, methods_of
+from explicate_server.inference.asking.sentence_languages import language_violations, taken_language
 from explicate_server.inference.asking.targets import PREDICTED_CLASS, Target, target_violations
 from explicate_server.registry.records import Choices
 from explicate_server.settings import Settings
@@ -53,6 +54,7 @@ class ExplainOptions:
     quality: str | None = None
     max_players: int | None = None
     segments: int | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class ResolvedOptions:
     """Options with every default filled in.
 
     ``granularity`` is None where there is nothing to choose, ``max_players`` for a method that does not group players,
-    ``segments`` where their number is not chosen.
+    ``segments`` where their number is not chosen, ``language`` where the answer has no sentences.
     """
 
     method: Method
@@ -78,6 +80,7 @@ class ResolvedOptions:
     quality: str
     max_players: int | None
     segments: int | None
+    language: str | None
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,7 @@ class CheckedOptions:
             quality=given.quality or "basic",
             max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
             segments=self.segments,
+            language=taken_language(given.language),
         )
 
     def _max_evaluations(self, method: Method, players: int) -> int:
@@ -188,6 +192,7 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
         *_number_violations(options, settings),
         *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),
         *_method_violations(options, method, choices),
+        *language_violations(options.language),
     ]
     if violations:
         raise InvalidRequest(violations)

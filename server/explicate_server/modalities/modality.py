@@ -237,6 +237,9 @@ class Modality(Protocol):
     untold: Mapping[str, str] = MappingProxyType({})
     """Why its model does not tell what methods need, by the same names, where there is more to say than that."""
 
+    near_copies: Mapping[str, Sequence[str]] = MappingProxyType({})
+    """Of a column of a table, those of other players that go along with it in the background rows."""
+
     max_length: int
     """Length of the longest row."""
 

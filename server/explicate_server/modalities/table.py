@@ -46,6 +46,7 @@ from explicate_server.modalities.modality import (
     TextUsage,
     Told,
 )
+from explicate_server.modalities.near_copies import near_copies
 from explicate_server.modalities.packed_table import (
     NOT_A_COLUMN,
     PackedTable,
@@ -274,6 +275,7 @@ class TabularModality(Modality):
         self.maskings: tuple[str, ...] = ("background", "drawn") if lime_statistics else ("background",)
         self._background = np.concatenate([background.numbers, background.codes], axis=1, dtype=np.float64)
         self._weights = background.weights / background.weights.sum()
+        self.near_copies = near_copies(self._background, self._weights, self._columns)
         self.row_bytes = self._background[0].nbytes
         self._tells: ToldBackground | ToldTrees | None = None
         if graph is not None and trees is not None:

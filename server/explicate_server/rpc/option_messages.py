@@ -71,6 +71,7 @@ _SAME_NAMES = (
     "top_k",
     "max_players",
     "segments",
+    "language",
 )
 # Our name of each number, and its field's.
 _NUMBERS = {"time_limit_s": "time_limit_seconds", **{name: name for name in _SAME_NAMES}}

@@ -69,6 +69,11 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     )
     for kind in inputs.KINDS.values():
         kind.add_player_options(group)
+    group.add_argument(
+        "--language",
+        metavar="TAG",
+        help="of the sentences in plain words, such as de; de-AT takes the nearest that the server has (default: en)",
+    )
 
 
 def _add_how(group: argparse._ArgumentGroup, *, method: bool) -> None:

@@ -45,6 +45,8 @@ def view(result: ExplainResult, top: int) -> RenderableType:
         if isinstance(told, ExplainedText):
             for number in range(len(told.texts)):
                 parts += [Text(), _sentence(told.pieces(number), attribution)]
+    if result.explanation.sentences:
+        parts += [Text(), *(Text(tables.printable_sentence(each)) for each in result.explanation.sentences)]
     return Group(*parts)
 
 

@@ -29,6 +29,7 @@ _LARGEST, _SMALLEST = 1e15, 1e-9  # of numbers with all their digits
 _DIGITS, _CELL_DIGITS = 4, 6
 _ROUNDED_OUT = 0.05  # of an end of an interval
 _EXACT = 1e-3  # of the higher end
+_LOST = 1e-9
 
 
 class Title(str):
@@ -218,12 +219,11 @@ def _significant(value: float, digits: int) -> float:
 
 
 def _outward(end: float, decimals: int, *, up: bool) -> float:
-    """An end of an interval at so many decimals, below 0 of tens, hundreds and so on, never inside of the interval."""
+    """An end of an interval at so many decimals, below 0 of tens, hundreds and so on, inside of the interval by no more
+    than what floating point loses.
+    """
     scale = 10.0**decimals
-    rounded = (math.ceil if up else math.floor)(end * scale) / scale
-    if (rounded < end) if up else (rounded > end):  # what floating point lost
-        rounded += (1 if up else -1) / scale
-    return rounded
+    return (math.ceil(end * scale * (1 - _LOST)) if up else math.floor(end * scale * (1 + _LOST))) / scale
 
 
 def _is_close(low: float, high: float, decimals: int) -> bool:
