@@ -322,8 +322,8 @@ class TestNumbers:
 
     @pytest.mark.parametrize(
         ("low", "high", "said"),
-        [(30.4, 34.6, "30 to 35"), (1.9, 2.1, "1.9 to 2.1"), (12345, 13456, "12,000 to 14,000"), (0.2, 0.9, "0.2 to 0.9"),
-         (31.7, 31.7, "about 32"), (1e-12, 2e-12, "1.000e-12 to 2.000e-12")],
+        [(30.4, 34.6, "30 to 35"), (1.9, 2.1, "1.9 to 2.1"), (12345, 13456, "12,000 to 14,000"),
+         (0.2, 0.9, "0.2 to 0.9"), (31.7, 31.7, "about 32"), (1e-12, 2e-12, "1.000e-12 to 2.000e-12")],
     )  # fmt: skip
     def test_an_interval_is_rounded_outward(self, low, high, said):
         assert ENGLISH.between(low, high) == said
