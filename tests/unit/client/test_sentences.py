@@ -78,7 +78,7 @@ def check_unmeasured(figures: Figures, claim: told.Unmeasured) -> None:
 
 def check_compared(figures: Figures, claim: told.Compared) -> None:
     assert figures.compared
-    assert claim.name == figures.baseline_name
+    assert (claim.name, claim.other_input) == (figures.baseline_name, figures.other_input)
     assert claim.value == figures.outputs[0].baseline
     assert claim.outcome is None or len(figures.outputs) == 1
 
