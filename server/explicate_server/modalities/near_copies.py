@@ -73,13 +73,14 @@ def _standardised(values: Floats, weights: Floats) -> Floats:
     """The ranks of numbers with mean 0 and variance 1, float64[b, 1], 0 where missing; float64[b, 0] of a constant."""
     from scipy.stats import rankdata  # models of texts need not wait for it
 
-    known = ~np.isnan(values)
+    known = ~np.isnan(values) & (weights > 0)
+    if not known.any() or not np.ptp(values[known]):
+        return np.zeros((len(values), 0))
     ranks = np.zeros(len(values))
     ranks[known] = rankdata(values[known])
     own = np.where(known, weights, 0.0)
-    centred = np.where(known, ranks - (own @ ranks) / max(own.sum(), np.finfo(float).tiny), 0.0)
-    variance = float(own @ centred**2)
-    return (centred / np.sqrt(variance))[:, np.newaxis] if variance > 0 else np.zeros((len(values), 0))
+    centred = np.where(known, ranks - (own @ ranks) / own.sum(), 0.0)
+    return np.asarray(centred / np.sqrt(own @ centred**2))[:, np.newaxis]
 
 
 def _indicators(codes: Floats, weights: Floats) -> Floats:

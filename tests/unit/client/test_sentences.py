@@ -189,7 +189,7 @@ def test_no_sentence_of_ten_thousand_random_explanations_contradicts_its_figures
             if isinstance(claim, told.WeighMost | told.Point):
                 check_words(figures, claim)
         check_nothing_is_left_out(figures, found)
-        for each in tags():
+        for each in tags() if seed < SEEDS // 10 else ():
             for sentence in sentences(figures, language(each)):
                 assert sentence[0].isupper() or sentence[0] in "“„", sentence
                 assert sentence.endswith("."), sentence

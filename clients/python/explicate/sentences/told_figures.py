@@ -141,8 +141,8 @@ class Figures:
 
     space: "probability", "logit" or "value". compared: whether the values are differences to an answer without any
     part, which is each output's baseline. baseline_name: of the baseline that a caller chose; other_input: whether that
-    is another input, which has no name. stop_reason: as `Explanation` has it. rows_per_part: evaluations for each part. copies: of a table, columns that go along with a
-    column in the data.
+    is another input, which has no name. stop_reason: as `Explanation` has it. rows_per_part: evaluations for each part.
+    copies: of a table, columns that go along with a column in the data.
     """
 
     answer: Answer
