@@ -154,6 +154,7 @@ class Said:
 def read_sentence(sentence: str) -> Said | None:
     """A sentence on what parts do; None for others."""
     told = sentence.removesuffix(".").split(". It is not certain which")[0]
+    told = re.sub("^For “[^”]*”, ", "", told)
     one = re.fullmatch(r"(.*) weighs? most: (?:it|they)( .*)", told)
     if one:
         return _said([one[1] + one[2]], is_most=True)

@@ -47,6 +47,9 @@ class WeighMost(Claim):
                 yield cls(parts, _names(figures, parts), figures.noun, Outcome.of(figures, output), between)
 
     def sentence(self, language: Language) -> str:
+        return self.outcome.named_first(language, self._told(language))
+
+    def _told(self, language: Language) -> str:
         names = language.parts(self.names, self.noun)
         directions = {each.direction for each in self.parts}
         if self.between is not None:
@@ -88,7 +91,8 @@ class Point(Claim):
         if self.also:
             return language.fill("points_to.also", clauses=told)
         in_doubt = language.text(f"part.{self.noun}.in_doubt") if self.in_doubt else ""
-        return f"{language.fill('points_to.first', clauses=told)} {in_doubt}".rstrip()
+        told = f"{language.fill('points_to.first', clauses=told)} {in_doubt}".rstrip()
+        return self.outcome.named_first(language, told)
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,7 @@ class Compared(Claim):
 
     def sentence(self, language: Language) -> str:
         own = language.text(f"part.{self.noun}.{'other_input' if self.other_input else 'baseline'}")
-        told = language.fill("compared.named", name=language.quoted(self.name)) if self.name else own
+        told = language.quoted(self.name) if self.name else own
         if self.outcome is None:
             return language.fill("compared.only", baseline=told)
         shown = language.number(self.value) if self.outcome.space == "value" else language.percent(self.value)

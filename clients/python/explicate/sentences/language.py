@@ -27,6 +27,7 @@ _RIGHT_TO_LEFT = {"R", "AL", "AN"}
 _ISOLATE, _POP = "\u2068", "\u2069"  # https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates
 _LARGEST, _SMALLEST = 1e15, 1e-9  # of numbers with all their digits
 _DIGITS, _CELL_DIGITS = 4, 6
+_GROUPED_FROM = 10_000  # of cells
 _ROUNDED_OUT = 0.05  # of an end of an interval
 _EXACT = 1e-3  # of the higher end
 _LOST = 1e-9
@@ -102,7 +103,9 @@ class Language:
             return value.isoformat()
         if isinstance(value, bool | str):
             return self.quoted(str(value).lower() if isinstance(value, bool) else value)
-        return self.number(value, _CELL_DIGITS)
+        told = self.number(value, _CELL_DIGITS)
+        # A year is no amount: 1961, not 1,961.
+        return told.replace(self.text("number.group"), "") if abs(value) < _GROUPED_FROM else told
 
     def number(self, value: float, digits: int = _DIGITS) -> str:
         """A number with so many digits that tell, and no fewer than it has before its point."""
