@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from explicate.described.baselines import BaselineUsed
 from explicate.described.usage import ImageUsage, TextUsage
 from explicate.inputs import MAY_BE_ALL, ONLY_SOME_KINDS, UNLESS_NONE, CellValue, Image, TableRow
 from explicate.json_documents import JsonAnswer
@@ -174,7 +175,8 @@ class Feature:
 
     text, spans: the word, token, sentence or phrase as written and its place, or all places of a word where a method
     treats them as one. in_pair: whether that is in the second text of a pair. column, values: the name of the column or
-    group, and the values of its columns by their names. segment: of an image. What does not apply is empty.
+    group, and the values of its columns by their names. segment: of an image. instead: what a reference text has in its
+    place, maybe nothing; None without one. What does not apply is empty.
     """
 
     text: str = field(default="", metadata=ONLY_SOME_KINDS)
@@ -183,6 +185,7 @@ class Feature:
     values: Mapping[str, CellValue] = field(default_factory=dict, hash=False, metadata=ONLY_SOME_KINDS)
     in_pair: bool = field(default=False, metadata=ONLY_SOME_KINDS)
     segment: ImageSegment | None = field(default=None, metadata=ONLY_SOME_KINDS)
+    instead: str | None = field(default=None, metadata=UNLESS_NONE)
 
     @property
     def name(self) -> str:
@@ -278,8 +281,8 @@ class ResolvedOptions:
 
     The names and values are those of `explicate.ExplainOptions`. target: as it was asked for, None for the predicted
     class. granularity: None for a table. top_k: None when it was not asked for. max_players: None when the method does
-    not group words into phrases. segments: about how many an image was cut into, else None. language: of the sentences;
-    None where the answer has none.
+    not group words into phrases. segments: about how many an image was cut into, else None. language: of the sentences,
+    None without any. baseline: as asked for.
     """
 
     method: str
@@ -297,7 +300,8 @@ class ResolvedOptions:
     quality: str
     max_players: int | None
     segments: int | None = None
-    language: str | None = None
+    language: str | None = field(default=None, metadata=UNLESS_NONE)
+    baseline: str | tuple[str, str] | Image | TableRow | None = field(default=None, hash=False, metadata=UNLESS_NONE)
 
 
 @dataclass(frozen=True)
@@ -313,6 +317,7 @@ class Explanation(JsonAnswer):
     unspaced_scripts: scripts of the text without spaces, such as "Thai": in them the words are the model's tokens.
     sentences: the answer and its explanation in plain words, which say no more than the figures allow; of the last
         answer of a stream only. Names of others stand in them: escape them for markup.
+    baseline: what stood in for what was left out, where one was asked for, else None.
     """
 
     features: tuple[Feature, ...]
@@ -329,6 +334,7 @@ class Explanation(JsonAnswer):
     unspaced_scripts: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     preview: bool = field(default=False, metadata=ONLY_SOME_KINDS)
     sentences: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
+    baseline: BaselineUsed | None = field(default=None, metadata=UNLESS_NONE)
 
     @property
     def misfit(self) -> str:

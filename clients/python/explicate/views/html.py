@@ -81,6 +81,7 @@ def _body(result: ExplainResult) -> str:
         _in_words(result.explanation),
         _paragraph(f"{model.model} version {model.version} on {model.runtime}, {model.precision}"),
         _paragraph(wording.method(result)),
+        _paragraph(wording.baseline(result)),
         _paragraph(told.not_words),
         *(_paragraph(line) for line in wording.quality(result)),
         _paragraph(wording.unsaid(result), "note"),
