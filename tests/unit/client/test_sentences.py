@@ -10,11 +10,15 @@ from typing import get_args
 
 import pytest
 
+from explicate.results import ExplainResult
 from explicate.sentences import answer_claims, effects, told_figures
 from explicate.sentences import claims as told
 from explicate.sentences.claims import CLAIMS, claims, sentences
 from explicate.sentences.language import Title, begins, flattened, language, lookup, tags
 from explicate.sentences.told_figures import Answer, Cut, Figures, Noun, Output, Part
+from explicate.views import explanation_text
+from explicate.views.html import fragment
+from support.canned import canned_kinds
 from support.random_figures import Allowed, random_figures, read_sentence
 
 SEEDS = 10_000
@@ -397,3 +401,41 @@ def test_a_cut_pair_tells_of_both_texts():
     assert claim.sentence(ENGLISH).endswith(
         "it read 100 of 200 characters of the first and 5,000 of 5,000 of the second."
     )
+
+
+class TestViews:
+    HOSTILE = "The model answers “<script>\x1b[2J”, a \u2068سعر\u2069 of “b\u202e”."
+
+    def said(self, **changes: object) -> ExplainResult:
+        result = canned_kinds.explained("good soup", "reviews")
+        told = replace(result.explanation, sentences=("One.", self.HOSTILE), **changes)
+        return replace(result, explanation=told)
+
+    def test_the_text_ends_with_them_and_nothing_commands_the_terminal(self):
+        *_, space, one, hostile = explanation_text.lines(self.said(), 15)
+        assert (space, one) == ("", "One.")
+        assert hostile == "The model answers “<script>\ufffd[2J”, a \u2068سعر\u2069 of “b\ufffd”."
+
+    def test_html_begins_with_them_and_they_are_no_markup(self):
+        html = fragment(self.said())
+        assert "One. The model answers “&lt;script&gt;" in html
+        assert html.index("One. ") < html.index("evaluations")
+        options = replace(self.said().explanation.options, language="de")
+        assert '<p class="told" lang="de">' in fragment(self.said(options=options))
+
+    def test_without_any_nothing_is_put_in_their_place(self):
+        result = canned_kinds.explained("good soup", "reviews")
+        assert 'class="told"' not in fragment(result)
+        assert "" not in [*explanation_text.lines(result, 15)][-1:]
+
+    def test_what_was_not_read_is_said_once(self):
+        result = self.said()
+        usage = replace(result.prediction.text_usage, truncated=True)
+        cut = replace(result, prediction=replace(result.prediction, text_usage=usage))
+        assert "too long" not in "\n".join(explanation_text.lines(cut, 15))
+        silent = replace(cut, explanation=replace(cut.explanation, sentences=()))
+        assert "too long" in "\n".join(explanation_text.lines(silent, 15))
+
+    def test_they_come_back_from_json(self):
+        result = self.said()
+        assert ExplainResult.from_json(result.to_json()).explanation.sentences == result.explanation.sentences
