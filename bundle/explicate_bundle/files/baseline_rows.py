@@ -35,10 +35,10 @@ def baseline_name_problem(name: str) -> str:
 
 def write_baselines(path: Path, groups: Sequence[Background]) -> None:
     """Write the file."""
-    arrays = {
-        name: np.concatenate([getattr(group, name) for group in groups]) for name in ("numbers", "codes", "weights")
-    }
-    np.savez(path, **arrays, offsets=offsets_of(groups))
+    numbers, codes, weights = (
+        np.concatenate([getattr(group, name) for group in groups]) for name in ("numbers", "codes", "weights")
+    )
+    np.savez(path, numbers=numbers, codes=codes, weights=weights, offsets=offsets_of(groups))
 
 
 def read_baselines(path: Path, schema: TabularSchema) -> Mapping[str, Background]:

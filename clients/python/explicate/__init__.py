@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from explicate.async_client import AsyncClient
     from explicate.bulk.many import Outcome
     from explicate.client import Client
+    from explicate.described.found_change import Change, ChangedAnswer, ColumnChange
     from explicate.described.usage import ImageUsage, TextUsage
     from explicate.errors import (
         Aborted,
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
         Traffic,
         Verdict,
     )
-    from explicate.options import ALL, CallOptions, ClientOptions, Contrast, ExplainOptions
+    from explicate.options import ALL, CallOptions, ChangeSearch, ClientOptions, Contrast, ExplainOptions, ValueRange
     from explicate.results import (
         Attribution,
         ClassScore,
@@ -98,10 +99,14 @@ __all__ = [
     "Attribution",
     "CallOptions",
     "Cancelled",
+    "Change",
+    "ChangeSearch",
+    "ChangedAnswer",
     "ClassScore",
     "Client",
     "ClientOptions",
     "Column",
+    "ColumnChange",
     "Contrast",
     "Contribution",
     "DeadlineExceeded",
@@ -157,6 +162,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UsageError",
+    "ValueRange",
     "Verdict",
     "rows_to_shap",
     "score",
@@ -166,6 +172,9 @@ __all__ = [
 # probe costs, and gRPC and protobuf are not needed by the offline tools.
 _HOMES = ("errors", "options", "inputs", "_wire.channel", "model_info", "results", "table_results")
 _OF_THEIR_OWN = {
+    "Change": "described.found_change",
+    "ChangedAnswer": "described.found_change",
+    "ColumnChange": "described.found_change",
     "Outcome": "bulk.many",
     "Client": "client",
     "AsyncClient": "async_client",

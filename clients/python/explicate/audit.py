@@ -18,7 +18,8 @@ from typing import Any, cast
 
 from explicate.errors import UsageError
 from explicate.inputs import CellValue, File, GivenValue, Image, Input
-from explicate.options import ALL, Contrast, ExplainOptions, Target
+from explicate.json_reading import read_document
+from explicate.options import ALL, ChangeSearch, Contrast, ExplainOptions, Target
 from explicate.results import Explanation
 
 
@@ -80,8 +81,10 @@ class AuditLine:
         if self.cut_by_clock:
             rows = int(self.fields["fitted_evaluations"])
             given |= {"max_evaluations": rows, "min_evaluations": rows, "tolerance": 0.0, "top_k": None}
+        change = given.get("change") and read_document(ChangeSearch, given["change"])
         baseline = _baseline(given.get("baseline"))
-        return cast(ExplainOptions, {**given, "target": _target(given["target"]), "baseline": baseline})
+        target = _target(given["target"])
+        return cast(ExplainOptions, {**given, "target": target, "baseline": baseline, "change": change})
 
     @property
     def baseline_sha256(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from explicate.described.baselines import BaselineGroup
+from explicate.described.compared_with import BaselineGroup
 from explicate.described.decisions import DecisionRule
 from explicate.described.standards import RequiredStandard, StandardVerdict
 from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE

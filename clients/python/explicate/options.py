@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, TypedDict
 
 from explicate.inputs import Input
@@ -34,6 +34,46 @@ class Contrast:
 
     target: ClassChoice
     reference: ClassChoice
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """Numbers or dates from `low` to `high` that a column may take.
+
+    step: from one value to the next, of dates in days. Without it those of the bundle's background rows in the range,
+    and both ends.
+    """
+
+    low: float | str
+    high: float | str
+    step: float | None = None
+
+
+@dataclass(frozen=True)
+class ChangeSearch:
+    """As `change`: the smallest change of the input that changes the answer.
+
+    Of a text or an image it is words or segments that are left out; of a row of a table other values of columns, fewest
+    columns first, then nearest.
+
+    to: the class that is to be answered, by index or label. Default: any other than the predicted one; of several
+        labels the change is of the one that `target` names. to_value: of a regression, which has no default, the value
+        to reach from below or to fall below.
+    keep: columns that keep their values. vary: what other columns may become, each a `ValueRange` or a list of values.
+    keep_others: columns that are not in `vary` keep their values. Default: they take the values of the bundle's
+        background rows.
+    absence: of a table, leave columns out, as explanations do, in the place of giving them values.
+    max_evaluations: changes that may be tried. Default: 8 for each word or segment, at least 64; of a table 128 for
+        each column that may change.
+    """
+
+    to: ClassChoice | None = None
+    to_value: float | None = None
+    keep: tuple[str, ...] = ()
+    vary: Mapping[str, ValueRange | tuple[float | str | bool | None, ...]] = field(default_factory=dict, hash=False)
+    keep_others: bool = False
+    absence: bool = False
+    max_evaluations: int | None = None
 
 
 Target: TypeAlias = ClassChoice | AllClasses | Contrast
@@ -77,6 +117,8 @@ class ExplainOptions(TypedDict, total=False):
         `max_evaluations` has 8 rows for, at least 64.
     segments: about how many segments "slic" or "grid" cut an image into, from 2 to 1024. Default: 49.
     language: of the answer's `sentences`, such as "de"; "de-AT" takes the nearest one that there is. Default: "en".
+    change: True, or a `ChangeSearch`, also looks for the smallest change that changes the answer. Not for many rows of
+        a table at once.
     baseline: what stands in for what is left out, so that the numbers say why this and not that. For a text another
         text, for a pair another pair: where they differ, the words of the other one stand in; words that both have are
         no features. For a row another row, or the name of a group of rows that `get_model(name).baselines` lists. For
@@ -99,6 +141,7 @@ class ExplainOptions(TypedDict, total=False):
     max_players: int | None
     segments: int | None
     language: str | None
+    change: ChangeSearch | bool | None
     baseline: Input | None
 
 

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from explicate.described.baselines import BaselineUsed
+from explicate.described.compared_with import BaselineUsed
+from explicate.described.found_change import Change
 from explicate.described.usage import ImageUsage, TextUsage
 from explicate.inputs import MAY_BE_ALL, ONLY_SOME_KINDS, UNLESS_NONE, CellValue, Image, TableRow
 from explicate.json_documents import JsonAnswer
-from explicate.options import Target
+from explicate.options import ChangeSearch, Target
 from explicate.views.shown import Shown, ShownPredictions, ShownRows
 
 if TYPE_CHECKING:
@@ -301,6 +302,7 @@ class ResolvedOptions:
     max_players: int | None
     segments: int | None = None
     language: str | None = field(default=None, metadata=UNLESS_NONE)
+    change: ChangeSearch | None = field(default=None, metadata=ONLY_SOME_KINDS)
     baseline: str | tuple[str, str] | Image | TableRow | None = field(default=None, hash=False, metadata=UNLESS_NONE)
 
 
@@ -314,6 +316,7 @@ class Explanation(JsonAnswer):
         for an answer that is not the last.
     segment_map: where the segments of an image lie, else None.
     preview: a guess by the bundle's preview explainer, without intervals; only the first answer of a stream may be one.
+    change: what would change the answer, if that was asked for, in the final answer.
     unspaced_scripts: scripts of the text without spaces, such as "Thai": in them the words are the model's tokens.
     sentences: the answer and its explanation in plain words, which say no more than the figures allow; of the last
         answer of a stream only. Names of others stand in them: escape them for markup.
@@ -334,6 +337,7 @@ class Explanation(JsonAnswer):
     unspaced_scripts: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     preview: bool = field(default=False, metadata=ONLY_SOME_KINDS)
     sentences: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
+    change: Change | None = field(default=None, metadata=ONLY_SOME_KINDS)
     baseline: BaselineUsed | None = field(default=None, metadata=UNLESS_NONE)
 
     @property
@@ -346,6 +350,8 @@ class Explanation(JsonAnswer):
         size = shape.width * shape.height if shape else 0
         if shape and shape.ids and (len(shape.ids) != size or not set(shape.ids) <= set(range(features))):
             return "has a segment_map of another size, or of other segments"
+        if self.change and not set(self.change.absent) <= set(range(features)):
+            return "has a change of other features"
         return ""
 
     def contributions(self, output: int = 0) -> tuple[Contribution, ...]:

@@ -89,10 +89,8 @@ def absence(schema: bundle_pb2.TabularSchema, rows: str = "training rows") -> st
 
 def _baselines(schema: bundle_pb2.TabularSchema, rows: str) -> str:
     """The groups that explanations may be set against; empty where there are none."""
-    told = ", ".join(
-        f"{group.name} ({escaped(group.of)}, {group.summarised_rows:,} rows)" for group in schema.baselines
-    )
-    if not told:
+    groups = [f"{each.name} ({escaped(each.of)}, {each.summarised_rows:,} rows)" for each in schema.baselines]
+    if not groups:
         return ""
     return (
         f" A request may name a group of the {rows} in the background's place, summarised in `baselines.npz` as the "

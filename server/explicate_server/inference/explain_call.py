@@ -5,8 +5,8 @@ leased.
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Hashable
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -23,9 +23,11 @@ from explicate_server.explain.method import Method
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.rounds import StopReason
 from explicate_server.inference.admission import Seat
-from explicate_server.inference.asking.additions import NOTHING_ADDED, Additions
+from explicate_server.inference.asking.additions import Additions
 from explicate_server.inference.asking.baselines import stand_in
 from explicate_server.inference.asking.targets import Outputs
+from explicate_server.inference.changed.change_search import ChangeSearch, Subject
+from explicate_server.inference.changed.decided import ChangeFound
 from explicate_server.inference.evaluations import Evaluations, GameValues, Timings, ValueStore
 from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, ResolvedOptions
 from explicate_server.inference.explain_work import (
@@ -116,6 +118,7 @@ class ExplainCall:
         self._store = store
         self._timings = Timings()
         self._deadline = Deadline(time_limit_s, self._timings, lambda: workers.explain.hand_over_s)
+        self._game_key: tuple[Hashable, ...] = ()
 
     async def answers(
         self, value: ModelInput, field_path: str, seat: Seat, progress: Callable[[], bool]
@@ -123,19 +126,17 @@ class ExplainCall:
         """Predict, then ask, evaluate and tell until the run stops."""
         encoded, game, digest = await self._prepare(value, field_path)
         options = self._checked.for_players(len(game.players))
-        seat.reserve(options.max_evaluations)
-        if options.method.needs is not None:
-            yield await self._told(encoded, game, options)
-            return
-        served, runtime = self._served, self._served.runtime
-        drawn = await self._drawn(game, options)
+        seat.reserve(options.reserved_evaluations)
+        drawn = await self._drawn(game, options) if options.method.needs is None else None
         # Everything that the game's values depend on.
-        key = (
-            *(served.bundle.digest, runtime.name, runtime.precision),
+        self._game_key = (
             *(digest, self._players, options.masking, options.baseline and options.baseline.key),
             *(() if drawn is None else (options.max_evaluations, options.seed)),
         )
-        with self._store.game(key, caller=self._caller) as known:
+        if options.method.needs is not None:
+            yield await self._told(encoded, game, options)
+            return
+        with self._known(self._game_key) as known:
             evaluations = self._evaluations(game, known)
             async with aclosing(self._rounds(encoded, game, drawn, options, evaluations, progress)) as answers:
                 async for answer in answers:
@@ -192,9 +193,16 @@ class ExplainCall:
             return work, told_quality(work)
 
         work, quality = await self._fit(explain)
+        work.additions = await self._additions(work)
         return work.answer(quality, self._timings, final=True)
 
-    def _evaluations(self, game: Game, known: GameValues) -> Evaluations:
+    def _known(self, key: tuple[Hashable, ...]) -> AbstractContextManager[GameValues]:
+        """What is known of a game of this model; ``key`` is what its values depend on beside it."""
+        runtime = self._served.runtime
+        model = (self._served.bundle.digest, runtime.name, runtime.precision)
+        return self._store.game((*model, *key), caller=self._caller)
+
+    def _evaluations(self, game: Game | Subject, known: GameValues) -> Evaluations:
         async def rows_of(coalitions: Asked) -> list[Row]:
             started_s = time.monotonic()
             rows = await self._in_worker(game.rows, coalitions)
@@ -257,9 +265,20 @@ class ExplainCall:
         work.additions = await self._additions(work)
         yield await self._answer(work, final=True)
 
-    async def _additions(self, work: Work) -> Additions:  # noqa: ARG002 - nothing can be asked for yet
+    async def _additions(self, work: Work) -> Additions:
         """What was asked for beside the attributions, of a run that is over."""
-        return NOTHING_ADDED
+        return Additions(change=await self._change(work))
+
+    async def _change(self, work: Work) -> ChangeFound | None:
+        """What would change the answer, if that was asked for."""
+        if work.options.change is None:
+            return None
+        search = await self._fit(ChangeSearch, self._served, work, work.options.change)
+        with (
+            tracing.span("change"),
+            self._known(self._game_key if search.cells is None else search.cells.key) as known,
+        ):
+            return await search.run(self._evaluations(search.subject, known), self._fit, self._priority)
 
     async def _guess(self, work: Work) -> Attribution | None:
         """What the bundle's preview explainer makes of the input; None without one."""

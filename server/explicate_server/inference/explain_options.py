@@ -13,6 +13,7 @@ from explicate_server.inference.asking.baselines import (
     baseline_violations,
     resolved_baseline,
 )
+from explicate_server.inference.asking.change_wish import ChangeWish, change_violations
 from explicate_server.inference.asking.sentence_languages import language_violations, taken_language
 from explicate_server.inference.asking.targets import PREDICTED_CLASS, Target, target_violations
 from explicate_server.registry.records import Choices
@@ -61,6 +62,7 @@ class ExplainOptions:
     max_players: int | None = None
     segments: int | None = None
     language: str | None = None
+    change: ChangeWish | None = None
     baseline: Baseline | None = None
 
 
@@ -90,6 +92,12 @@ class ResolvedOptions:
     segments: int | None
     language: str | None = None
     baseline: Baseline | None = None
+    change: ChangeWish | None = None
+
+    @property
+    def reserved_evaluations(self) -> int:
+        """What the whole answer may take."""
+        return self.max_evaluations + (self.change.max_evaluations or 0 if self.change else 0)
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,7 @@ class CheckedOptions:
             max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
             segments=self.segments,
             language=taken_language(given.language),
+            change=given.change and given.change.resolved(players, method, self.choices, self.settings),
             baseline=self.baseline,
         )
 
@@ -208,6 +217,7 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
         *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),
         *_method_violations(options, method, choices),
         *language_violations(options.language),
+        *change_violations(options.change, choices, settings, target=options.target, method=method),
         *baseline_violations(options.baseline, method, choices.baselines),
     ]
     if violations:

@@ -51,10 +51,10 @@ _T = TypeVar("_T")
 
 
 def check_shared(checked: CheckedOptions) -> None:
-    """Refuse a method whose coalitions cannot be shared by the rows of a table, and what only one row can have.
+    """Refuse a method whose coalitions cannot be shared by the rows of a table, and what is found for one row only.
 
     Raises:
-        InvalidRequest: it names those that can.
+        InvalidRequest: it names the methods that can.
     """
     refuse_language(checked.given.language)
     if not checked.method.shared:
@@ -63,6 +63,9 @@ def check_shared(checked: CheckedOptions) -> None:
         names = ", ".join((AUTO, *(each.name for each in methods)))
         problem = f"is {checked.method.name}, which explains one row at a time; for many at once there are {names}"
         raise InvalidRequest([Violation("options.method", problem)])
+    if checked.given.change is not None:
+        problem = "is searched for in one row at a time: explain the rows whose answer is to change by themselves"
+        raise InvalidRequest([Violation("options.change", problem)])
 
 
 class TableCall:

@@ -13,6 +13,7 @@ from explicate_bundle.model_inputs import CellValue, ModelInput
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
 from explicate_server.explain.trees.tree_game import TreeBackground
+from explicate_server.modalities.cell_changes import CellAlternatives
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
 from explicate_server.settings import Settings
@@ -276,6 +277,8 @@ class Modality(Protocol):
 
     near_copies: Mapping[str, Sequence[str]] = MappingProxyType({})
     """Of a column of a table, those of other players that go along with it in the background rows."""
+    alternatives: CellAlternatives | None = None
+    """What the columns of its rows may become; None of what is not a table."""
     baselines: BaselineChoices = BaselineChoices()
     """What a caller may have stand in for absent players."""
 

@@ -25,6 +25,7 @@ from explicate_server.device import CPU
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
 from explicate_server.explain.trees.pattern_tables import bytes_of_trees
+from explicate_server.modalities.cell_changes import CellAlternatives
 from explicate_server.modalities.modality import (
     BaselineChoices,
     ColumnPlayer,
@@ -206,6 +207,7 @@ class TabularModality(Modality):
         self.maskings: tuple[str, ...] = ("background", "drawn") if lime_statistics else ("background",)
         self._background, self._weights = _behind(background)
         self.near_copies = near_copies(self._background, self._weights, self._columns)
+        self.alternatives = CellAlternatives(self._columns, self._background, self._weights)
         self._groups = {name: _behind(group) for name, group in baselines.items()}
         self.baselines = BaselineChoices("background", {name: _named(*group) for name, group in self._groups.items()})
         self.row_bytes = self._background[0].nbytes

@@ -16,6 +16,7 @@ from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.objective import CLASSIFICATION, Objective
 from explicate_bundle.repository import BundleLocation
 from explicate_server.explain.method import DRAWN, Method
+from explicate_server.modalities.cell_changes import CellAlternatives
 from explicate_server.modalities.modality import BaselineChoices, Modality
 from explicate_server.registry.device_sessions import Sessions
 from explicate_server.registry.golden_check import Trial
@@ -74,7 +75,7 @@ class Scales:
 @dataclass(frozen=True)
 class Choices:
     """What may be asked about a model; see ``Modality`` for maskings, granularities, those that are ``counted``, what
-    it ``tells``, what is ``untold``, and ``baselines``.
+    it ``tells``, what is ``untold``, ``baselines`` and ``alternatives``.
 
     Attributes:
         labels: of the outputs; a regression has one, the name of its target.
@@ -90,6 +91,7 @@ class Choices:
     tells: Mapping[str, Collection[str] | None] = field(default_factory=dict)
     untold: Mapping[str, str] = field(default_factory=dict)
     baselines: BaselineChoices = field(default_factory=BaselineChoices)
+    alternatives: CellAlternatives | None = None
 
     def fits(self, method: Method) -> bool:
         """Whether a method can explain the model: it may be of other kinds of input, or need what a bundle may lack."""
@@ -175,7 +177,7 @@ class ServedModel:
         """What may be asked about it."""
         modality, reads = self.modality, self.bundle.kind.reads.name
         maskings, granularities = modality.maskings, modality.granularities
-        more = modality.counted, modality.tells, modality.untold, modality.baselines
+        more = modality.counted, modality.tells, modality.untold, modality.baselines, modality.alternatives
         return Choices(self.labels, self.scales, maskings, granularities, reads, *more)
 
 

@@ -29,6 +29,7 @@ from explicate_server.modalities.modality import (
 )
 from explicate_server.registry.records import ServedModel
 from explicate_server.rpc.asked.baseline_messages import baseline_used, cell_message
+from explicate_server.rpc.asked.change_messages import change_message
 from explicate_server.rpc.message_bytes import SLICE_NUMBERS, in_slices
 from explicate_server.rpc.option_messages import number_of, resolved_options
 
@@ -57,6 +58,7 @@ def explanation(
         reused_evaluations=answer.reused_evaluations,
         unspaced_scripts=answer.unspaced_scripts,
         preview=answer.preview,
+        change=change_message(answer.additions.change, value, labels),
         baseline=baseline_used(answer.options.baseline),
     )
     if with_features:

@@ -16,8 +16,8 @@ import numpy as np
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
+from explicate.v1 import explanation_pb2, table_pb2
 from explicate.v1 import inference_service_pb2 as messages
-from explicate.v1 import table_pb2
 from explicate_server.call_record import caller_of_call
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.inference.workers import Workers
@@ -30,6 +30,8 @@ MOST_INLINE_BYTES = 32 << 10
 SLICE_BYTES = 256 << 10
 # Names and numbers only: nothing that a caller may say to ModelService is longer.
 _MOST_OTHER_BYTES = 64 << 10
+# More than all values that a search may choose from, with the names of their columns.
+_MOST_CHANGE_BYTES = 256 << 10
 # Of a row or a table; no bundle has more.
 MOST_COLUMNS = 10_000
 # Fields that are not ours, and those that have no reason to come again and again; each column has a name.
@@ -108,7 +110,8 @@ def _numbers(kind: Descriptor, *names: str) -> tuple[int, ...]:
 
 
 (_SPEC,) = _numbers(messages.ExplainRequest.DESCRIPTOR, "spec")
-(_INPUT,) = _numbers(messages.ExplainSpec.DESCRIPTOR, "input")
+_INPUT, _OPTIONS = _numbers(messages.ExplainSpec.DESCRIPTOR, "input", "options")
+(_CHANGE,) = _numbers(explanation_pb2.ExplainOptions.DESCRIPTOR, "change")
 (_ROW,) = _numbers(messages.Input.DESCRIPTOR, "tabular")
 (_CELLS,) = _numbers(messages.TabularInput.DESCRIPTOR, "cells")
 _ROWS, _COLUMNS = _numbers(table_pb2.Table.DESCRIPTOR, "rows", "columns")
@@ -178,8 +181,17 @@ class Walk:
     def explain(self) -> None:
         """Check an ExplainRequest or a StreamExplainRequest, whose fields are the same."""
         for spec in self.wanted(0, len(self.data), _SPEC):
-            for value in self.wanted(*spec[2:], _INPUT):
-                self._input(*value[2:], "input")
+            for number, _, start, end in self.wanted(*spec[2:], _INPUT, _OPTIONS):
+                if number == _INPUT:
+                    self._input(start, end, "input")
+                else:
+                    self._options(start, end)
+
+    def _options(self, start: int, end: int) -> None:
+        for _, _, first, last in self.wanted(start, end, _CHANGE):
+            self._counted["options.change"] += last - first
+            if self._counted["options.change"] > _MOST_CHANGE_BYTES:
+                _refuse("options.change", f"has more than {_MOST_CHANGE_BYTES:,} bytes; name fewer values")
 
     def _input(self, start: int, end: int, path: str) -> None:
         for number, _, first, last in self.wanted(start, end, _ROW, *_WHOLE_KINDS):

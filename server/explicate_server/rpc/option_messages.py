@@ -20,6 +20,7 @@ from explicate_server.inference.asking.targets import ClassName, Contrast, Targe
 from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions, check_options
 from explicate_server.registry.records import Choices
 from explicate_server.rpc.asked.baseline_messages import baseline, baseline_message
+from explicate_server.rpc.asked.change_messages import change_options, change_wish
 from explicate_server.settings import Settings
 
 
@@ -104,9 +105,8 @@ def explain_options(message: messages.ExplainOptions) -> ExplainOptions:
     }
     choices: dict[str, Any] = {name: name_of(enum, getattr(message, name)) for name, enum in _CHOICES.items()}
     method = message.method if message.HasField("method") else None
-    return ExplainOptions(
-        method=method, target=_target(message.target), baseline=baseline(message), **numbers, **choices
-    )
+    wishes: dict[str, Any] = {"baseline": baseline(message), "change": change_wish(message)}
+    return ExplainOptions(method=method, target=_target(message.target), **wishes, **numbers, **choices)
 
 
 def resolved_options(options: ResolvedOptions) -> messages.ExplainOptions:
@@ -114,6 +114,7 @@ def resolved_options(options: ResolvedOptions) -> messages.ExplainOptions:
     return messages.ExplainOptions(
         method=options.method.name,
         target=_target_message(options.target),
+        change=change_options(options.change),
         baseline=baseline_message(options.baseline),
         **{field: getattr(options, ours) for ours, field in _NUMBERS.items()},
         **{name: number_of(enum, getattr(options, name)) for name, enum in _CHOICES.items()},

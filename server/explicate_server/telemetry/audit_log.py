@@ -201,6 +201,7 @@ def audit_entry(told: Explained, *, with_input: bool) -> dict[str, Any]:
         "unevaluated": answer.unevaluated,
         "input_sha256": told.value.digest.hex(),
         **_attributions(answer.attribution.values),
+        **({"change": answer.additions.change.document} if answer.additions.change else {}),
         **({"input": told.value.document()} if with_input else {}),
     }
 
@@ -264,7 +265,8 @@ def _options(options: ResolvedOptions, *, with_input: bool) -> dict[str, Any]:
     """The options by the names that clients know; another input that is a baseline is told as the input itself is."""
     held = {item.name: getattr(options, item.name) for item in fields(options)}
     baseline = options.baseline and options.baseline.document(with_input=with_input)
-    return held | {"method": options.method.name, "target": _target(options.target), "baseline": baseline}
+    told = {"method": options.method.name, "target": _target(options.target), "baseline": baseline}
+    return held | told | {"change": options.change and options.change.document}
 
 
 def _target(target: Target) -> dict[str, Any] | None:

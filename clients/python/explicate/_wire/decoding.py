@@ -12,9 +12,10 @@ from typing import Literal
 
 from explicate import model_info, results
 from explicate._wire import option_fields
-from explicate._wire.option_fields import cell_value, copied, name_of
+from explicate._wire.change_fields import cell_value, found_change
+from explicate._wire.option_fields import copied, name_of
 from explicate.described import decisions, standards, usage
-from explicate.described.baselines import BaselineGroup, BaselineUsed
+from explicate.described.compared_with import BaselineGroup, BaselineUsed
 from explicate.inputs import Image, Input
 from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb
@@ -277,6 +278,7 @@ class ExplainAnswers:
             options=option_fields.from_message(message.options, self._baseline),
             baseline=copied(BaselineUsed, message.baseline) if message.HasField("baseline") else None,
             segment_map=self._segment_map,
+            change=found_change(message),
         )
 
 

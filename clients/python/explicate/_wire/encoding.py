@@ -180,10 +180,13 @@ def _pair(texts: tuple[object, ...], path: str) -> inference_pb.TextInput:
 
 
 def _cells(row: TableRow, path: str) -> dict[str, table_pb.Cell]:
-    return {unicode_text(name, f"{path} key"): _cell(value, name, f"{path}[{name}]") for name, value in row.items()}
+    return {
+        unicode_text(name, f"{path} key"): cell_message(value, name, f"{path}[{name}]") for name, value in row.items()
+    }
 
 
-def _cell(value: object, name: str, path: str) -> table_pb.Cell:
+def cell_message(value: object, name: str, path: str) -> table_pb.Cell:
+    """A value of the column `name`; raises InvalidArgument for what is none."""
     cell = table_pb.Cell()
     match kind_of(type(value)):
         case "missing":

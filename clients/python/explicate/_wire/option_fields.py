@@ -18,13 +18,13 @@ from typing import (
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import Message
 
+from explicate._wire.change_fields import asked_change, cell_value, set_change
 from explicate._wire.encoding import check_names, set_baseline, set_choice, set_field
 from explicate.errors import invalid_argument
-from explicate.inputs import CellValue, Input, TextPair
+from explicate.inputs import Input, TextPair
 from explicate.options import ALL, AllClasses, ClassChoice, Contrast, ExplainOptions, Target
 from explicate.results import ResolvedOptions
 from explicate.v1 import explanation_pb2 as explanation_pb
-from explicate.v1 import table_pb2 as table_pb
 from explicate.v1.baseline_pb2 import Baseline
 
 _Result = TypeVar("_Result")
@@ -96,7 +96,7 @@ def to_message(options: ExplainOptions, explained: str) -> explanation_pb.Explai
     message = explanation_pb.ExplainOptions()
     for name, value in options.items():
         field = _RENAMED.get(name, name)
-        if value is None or name in ("target", "baseline"):
+        if value is None or name in ("target", "baseline", "change"):
             continue
         if name in _CHOICES:
             set_choice(message, field, numbers_of(_CHOICES[name]), value, f"options.{field}")
@@ -104,6 +104,8 @@ def to_message(options: ExplainOptions, explained: str) -> explanation_pb.Explai
             set_field(message, field, value, f"options.{field}")
     if (target := options.get("target")) is not None:
         _set_target(message.target, target)
+    if (change := options.get("change")) is not None:
+        set_change(message, change)
     if (baseline := options.get("baseline")) is not None:
         set_baseline(message.baseline, baseline, explained)
     return message
@@ -121,6 +123,7 @@ def from_message(message: explanation_pb.ExplainOptions, baseline: Input | None 
         **choices | {"granularity": choices["granularity"] or None},
         **{name: getattr(message, field) for name, field in _RENAMED.items()},
         target=_target(message.target),
+        change=asked_change(message),
         baseline=_baseline(message.baseline, baseline),
     )
 
@@ -136,17 +139,6 @@ def _baseline(message: Baseline, asked: Input | None) -> Input | None:
             return None
         case _:
             return message.name or message.colour or asked
-
-
-def cell_value(cell: table_pb.Cell) -> CellValue:
-    """The value of a column."""
-    match cell.WhichOneof("kind"):
-        case "number":
-            return cell.number
-        case "category":
-            return cell.category
-        case _:
-            return None
 
 
 def _set_target(message: explanation_pb.Target, target: Target) -> None:

@@ -53,6 +53,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--top", metavar="N", type=int, help=f"list the N strongest (default: {_TOP}, of --reasons {MOST}; 0: all)"
     )
     explanation_options.add_reasons_options(parser)
+    explanation_options.add_change_options(parser)
     parser.add_argument("--stream", action="store_true", help="show every estimate while it grows")
     explanation_options.add_explanation_options(parser)
     connection.add_bulk_options(parser)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import math
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +15,7 @@ from explicate.cli import inputs
 from explicate.errors import ServerError, UsageError
 from explicate.options import (
     ALL,
+    ChangeSearch,
     Contrast,
     ExplainOptions,
     Granularity,
@@ -19,8 +23,11 @@ from explicate.options import (
     OutputSpace,
     QualityLevel,
     Target,
+    ValueRange,
 )
 
+# Options that several flags make together.
+_OF_SEVERAL = ("target", "change")
 _HOW = "The server decides what you leave out; the answer says what it chose."
 
 
@@ -35,11 +42,23 @@ _FLAGS = {
     "options.target.contrast.reference": "--against",
     "options.target.contrast.reference.label": "--against",
     "options.time_limit_seconds": "--time-limit",
+    "options.change": "--change",
+    "options.change.class_label": "--change-to",
+    "options.change.class_index": "--change-to",
+    "options.change.value": "--change-to-value",
+    "options.change.keep_others": "--keep-others",
+    "options.change.absence": "--leave-out",
+    "options.change.max_evaluations": "--change-evaluations",
+    "options.change.columns": "--keep and --vary",
     "model.model": "--model",
     "model.version": "--version",
     "model.label": "--label",
     "expected_version": "--expect",
 }
+
+
+# options.change.columns[age].range.low
+_OF_A_COLUMN = re.compile(r"options\.change\.columns\[(.*)\]")
 
 
 def add_explanation_options(parser: argparse.ArgumentParser, *, method: bool = True) -> None:
@@ -146,6 +165,96 @@ def add_reasons_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_change_options(parser: argparse.ArgumentParser) -> None:
+    """The group of `explicate explain` that asks what would change the answer."""
+    group = parser.add_argument_group(
+        "what would change the answer",
+        "Words or segments without which it would be another, or other values of a row's columns: as few as possible, "
+        "of columns then as near as possible. The model is asked about what is told. Any of these options asks for it.",
+    )
+    group.add_argument(
+        "--change", action="store_true", help="also look for the smallest change that changes the answer"
+    )
+    group.add_argument("--change-to", metavar="LABEL", help="the class that is to be answered (default: any other)")
+    group.add_argument(
+        "--change-to-value", metavar="X", type=float, help="of a number the value to reach from below, or to fall below"
+    )
+    group.add_argument(
+        "--keep", metavar="COLUMN", action="append", default=[], help="this column keeps its value; may be repeated"
+    )
+    group.add_argument(
+        "--vary",
+        metavar="COLUMN=VALUES",
+        action="append",
+        default=[],
+        help="what this column may become, a list or a range: --vary purpose=car,house --vary income=20000..60000/5000 "
+        "(low..high/step; without a step the values that typical rows have in it); may be repeated (default: values "
+        "of typical rows)",
+    )
+    group.add_argument("--keep-others", action="store_true", help="columns without --vary keep their values")
+    group.add_argument(
+        "--leave-out", action="store_true", help="of a row, leave columns out in the place of giving them other values"
+    )
+    group.add_argument(
+        "--change-evaluations",
+        metavar="N",
+        type=int,
+        help="try at most N changes (default: 8 for each word or segment, 128 for each column)",
+    )
+
+
+def _change(arguments: argparse.Namespace) -> ChangeSearch | None:
+    """What is asked of a change; None where nothing is, or by a command that does not know it."""
+    if not hasattr(arguments, "change"):
+        return None
+    vary: dict[str, ValueRange | tuple[float | str, ...]] = dict(map(_varied, arguments.vary))
+    if len(vary) < len(arguments.vary):
+        raise UsageError("--vary names a column twice: list all its values after one")
+    if twice := vary.keys() & set(arguments.keep):
+        raise UsageError(f"--keep and --vary both name {min(twice)}: give one")
+    search = ChangeSearch(
+        to=arguments.change_to,
+        to_value=arguments.change_to_value,
+        keep=tuple(dict.fromkeys(arguments.keep)),
+        vary=vary,
+        keep_others=arguments.keep_others,
+        absence=arguments.leave_out,
+        max_evaluations=arguments.change_evaluations,
+    )
+    asked = arguments.change or search != ChangeSearch()
+    if asked and arguments.format == "csv":
+        raise UsageError("what would change the answer is not in CSV: take --format text or json")
+    return search if asked else None
+
+
+def _varied(given: str) -> tuple[str, ValueRange | tuple[float | str, ...]]:
+    """A column and what it may become; numbers are numbers, anything else is text."""
+    column, equals, values = given.partition("=")
+    if not (column and equals and values):
+        raise UsageError(f"--vary {given}: give COLUMN=LOW..HIGH/STEP or COLUMN=A,B,C")
+    low, dots, rest = values.partition("..")
+    if not dots:
+        return column, tuple(map(_plain, next(csv.reader([values]))))
+    # A date may have slashes of its own: 1/2/2020..1/3/2020/7.
+    high, slash, step = rest.rpartition("/") if rest.count("/") == low.count("/") + 1 else (rest, "", "")
+    if slash and not _is_number(step):
+        raise UsageError(f"--vary {given}: the step {step!r} is not a number")
+    if not (low and high):
+        raise UsageError(f"--vary {given}: a range has two ends, such as {column}=10..20")
+    return column, ValueRange(_plain(low), _plain(high), float(step) if slash else None)
+
+
+def _plain(value: str) -> float | str:
+    return float(value) if _is_number(value) else value
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
 def reasons_options(arguments: argparse.Namespace) -> tuple[str, Mapping[str, str]] | None:
     """The side and the names; None where no reasons are asked for. Raises UsageError if they do not go together."""
     if arguments.reasons is None:
@@ -172,8 +281,8 @@ def _names(path: Path) -> Mapping[str, str]:
 
 def explanation_options(arguments: argparse.Namespace) -> ExplainOptions:
     """What was given; raises UsageError when --against has nothing to set it against."""
-    given = {name: getattr(arguments, name) for name in ExplainOptions.__annotations__ if name != "target"}
-    return cast(ExplainOptions, {"target": _target(arguments), **given})
+    given = {name: getattr(arguments, name) for name in ExplainOptions.__annotations__ if name not in _OF_SEVERAL}
+    return cast(ExplainOptions, {"target": _target(arguments), "change": _change(arguments), **given})
 
 
 def in_flags(error: ServerError) -> UsageError:
@@ -182,6 +291,8 @@ def in_flags(error: ServerError) -> UsageError:
 
 
 def _flag(path: str) -> str:
+    if column := _OF_A_COLUMN.match(path):
+        return f"--keep or --vary {column[1]}"
     if path.startswith("options.baseline."):  # the rest says which column or text
         return f"--baseline ({path.removeprefix('options.baseline.')})"
     own_name = f"--{path.removeprefix('options.').replace('_', '-')}"

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from explicate.views import amounts, explanation_text, tables, wording
+from explicate.views.added import change_words
 from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
 from explicate.views.kinds import explained
 from explicate.views.kinds.explained import Explained
@@ -47,6 +48,8 @@ def view(result: ExplainResult, top: int) -> RenderableType:
                 parts += [Text(), _sentence(told.pieces(number), attribution)]
     if result.explanation.sentences:
         parts += [Text(), *(Text(tables.printable_sentence(each)) for each in result.explanation.sentences)]
+    for number, line in enumerate(change_words.lines(result)):
+        parts += [Text(tables.printable(line), style="dim")] if number else [Text(), Text(tables.printable(line))]
     return Group(*parts)
 
 

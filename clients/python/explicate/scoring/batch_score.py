@@ -129,6 +129,8 @@ class ScoreOptions:
             raise UsageError("what is said of explanations (--explain-if, --attributions, --top) needs --explain")
         if self.attributions == "wide" and self.how is not None and self.how.get("target") is ALL:
             raise UsageError("one column for each feature cannot hold all classes: give --attributions long")
+        if self.how is not None and self.how.get("change"):
+            raise UsageError("change has no column in the output: explain the rows whose answer is to change")
 
     def document(self) -> dict[str, object]:
         """What the output depends on, for the manifest, as JSON has it."""

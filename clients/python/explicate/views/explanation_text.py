@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from explicate.views import amounts, tables, wording
+from explicate.views.added import change_words
 from explicate.views.kinds import explained
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def lines(result: ExplainResult, top: int, *, more: str = "--top 0") -> Iterator
             yield hidden
     if result.explanation.sentences:
         yield from ("", *map(tables.printable_sentence, result.explanation.sentences))
+    for number, line in enumerate(change_words.lines(result)):
+        yield from [] if number else [""]
+        yield tables.printable(line)
 
 
 def header(result: ExplainResult) -> Iterator[str]:

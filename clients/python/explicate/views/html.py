@@ -12,6 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from explicate.views import wording
+from explicate.views.added import change_words
 from explicate.views.amounts import translucent
 from explicate.views.kinds import explained
 from explicate.views.kinds.explained import Explained
@@ -91,7 +92,7 @@ def _body(result: ExplainResult) -> str:
         f'<p class="output">{escape(wording.outcome(attribution, result))}</p>{draw(output)}'
         for output, attribution in enumerate(result.explanation.attributions)
     ]
-    return "".join(head + outputs) + _legend(told)
+    return "".join(head + outputs) + _legend(told) + change_words.html(result)
 
 
 def _in_words(explanation: Explanation) -> str:

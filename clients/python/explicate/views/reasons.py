@@ -17,6 +17,7 @@ from explicate.sentences.effects import Outcome, effect
 from explicate.sentences.language import DEFAULT, Language, Title, begins, language, lookup, tags
 from explicate.sentences.told_figures import Noun, Part, counted, thirds
 from explicate.views import tables, wording
+from explicate.views.added import change_words
 from explicate.views.kinds import explained
 
 if TYPE_CHECKING:
@@ -108,6 +109,9 @@ def lines(result: ExplainResult, side: str, *, top: int, names: Mapping[str, str
             yield _NOTHING[side]
         for number, reason in enumerate(found, start=1):
             yield tables.printable_sentence(f"{number}. {reason}")
+    for number, line in enumerate(change_words.lines(result)):
+        yield from [] if number else [""]
+        yield tables.printable(line)
 
 
 def _output(result: ExplainResult, label: str | None) -> tuple[int, int]:

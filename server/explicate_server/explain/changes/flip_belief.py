@@ -8,7 +8,7 @@ pair it expects of every set that holds it (Rasmussen & Williams, Gaussian Proce
 
 import numpy as np
 
-from explicate_server.explain.attribution import Booleans, Floats
+from explicate_server.explain.attribution import Booleans, Floats, Indices
 
 # The variance of a pair beside that of a move, and of what fits neither. On 60 golden games, python -m
 # benchmarks.changes.
@@ -24,15 +24,15 @@ class Belief:
     def __init__(self, expected: Floats) -> None:
         self._expected = expected
         self._sets = np.zeros((0, len(expected)))
-        self._drops = np.zeros(0)
+        self._drops: Floats = np.zeros(0)
         self._slope = 1.0
-        self._weights = np.zeros(0)
+        self._weights: Floats = np.zeros(0)
 
     def tell(self, sets: Booleans, drops: Floats) -> None:
         """Learn of further sets."""
         told = np.concatenate((self._sets, sets.astype(np.float64)))
         all_drops = np.concatenate((self._drops, drops))
-        kept = np.sort(np.argsort(-all_drops, kind="stable")[:_MOST_SETS])
+        kept: Indices = np.sort(np.argsort(-all_drops, kind="stable")[:_MOST_SETS])
         self._sets, self._drops = told[kept], all_drops[kept]
         if not len(kept):
             return
@@ -40,7 +40,7 @@ class Belief:
         self._slope = max(0.0, float(means @ self._drops / max(float(means @ means), np.finfo(np.float64).tiny)))
         kernel = _kernel(self._sets, self._sets)
         kernel[np.diag_indices_from(kernel)] += _NOISE
-        self._weights = np.linalg.solve(kernel, self._drops - self._slope * means)
+        self._weights = np.asarray(np.linalg.solve(kernel, self._drops - self._slope * means), dtype=np.float64)
 
     def drops(self, sets: Booleans) -> Floats:
         """What each of bool[m, moves] takes from the margin, float64[m]."""
@@ -50,7 +50,7 @@ class Belief:
     @property
     def worth(self) -> Floats:
         """What each move takes alone, float64[moves]."""
-        return self.drops(np.eye(len(self._expected), dtype=np.bool_))
+        return np.asarray(self._slope * self._expected + self._sets.T @ self._weights)
 
 
 def _kernel(left: Floats, right: Floats) -> Floats:

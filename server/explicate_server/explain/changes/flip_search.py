@@ -36,6 +36,8 @@ _EVERY_SIZE_TO = 16
 # The part of what is left of the budget that smaller sets may take where nearer ones of the same size are wanted too.
 _SMALLER_SHARE = 0.6
 _DRAWN_SETS = 256
+# Sets of one batch, at most: of 1,000 classes on two scales they are told by 8 MB.
+_MOST_AT_ONCE = 512
 
 
 class SearchEnd(Enum):
@@ -80,6 +82,8 @@ class FlipSearch:
         self._seen: set[bytes] = set()
         self._tried_of_size = np.zeros(moves.n_players + 1, dtype=np.int64)
         self._best: tuple[tuple[int, float, float], Booleans] | None = None
+        self.best_row: int | None = None
+        """The row of the sets told last that is the best of all so far; None where an earlier one is."""
         self._lowest = (margin, np.zeros(len(moves), dtype=np.bool_))
         self._near_done = False
         self._end: SearchEnd | None = None
@@ -107,7 +111,8 @@ class FlipSearch:
         """
         assert self._asked is not None, "ask first"
         known = np.ones(len(flips), np.bool_) if evaluated is None else evaluated
-        sets, margins, flips = self._asked[known], margins[known], flips[known]
+        rows = np.flatnonzero(known)
+        sets, margins, flips = self._asked[rows], margins[rows], flips[rows]
         bad = np.flatnonzero(~np.isfinite(margins))
         if len(bad):
             raise NonFiniteValueError(round=0, row=int(bad[0]), present=np.flatnonzero(~sets[bad[0]]).tolist())
@@ -116,15 +121,19 @@ class FlipSearch:
         self._seen.update(one.tobytes() for one in sets)
         np.add.at(self._tried_of_size, sets.sum(axis=1), 1)
         self._belief.tell(sets, self._margin - margins)
-        self._keep_best(sets, margins, flips)
+        best = self._keep_best(sets, margins, flips)
+        self.best_row = None if best is None else int(rows[best])
 
-    def _keep_best(self, sets: Booleans, margins: Floats, flips: Booleans) -> None:
+    def _keep_best(self, sets: Booleans, margins: Floats, flips: Booleans) -> int | None:
+        """Which of the sets is the best so far, if one is."""
+        best = None
         sizes, distances = sets.sum(axis=1).tolist(), self._moves.distance(sets).tolist()
         for row, key in enumerate(zip(sizes, distances, margins.tolist(), strict=True)):
             if flips[row] and (self._best is None or key < self._best[0]):
-                self._best = (key, sets[row])
+                self._best, best = (key, sets[row]), row
             if margins[row] < self._lowest[0]:
                 self._lowest = (float(margins[row]), sets[row])
+        return best
 
     @property
     def found(self) -> FoundFlip:
@@ -158,7 +167,7 @@ class FlipSearch:
 
     @property
     def _batch(self) -> int:
-        return max(_LEAST_BATCH, self._budget // _BATCHES)
+        return min(_MOST_AT_ONCE, max(_LEAST_BATCH, self._budget // _BATCHES))
 
     def _exhausted(self, size: int) -> bool:
         return bool(self._tried_of_size[size] >= self._moves.counts[size])
@@ -195,16 +204,16 @@ class FlipSearch:
     def _in_order(self) -> Iterator[Booleans]:
         for size in range(1, self._moves.n_players + 1):
             sets, _ = self._moves.sets_of(size, self._moves.expected, most=self._budget)
-            yield sets
+            yield from (sets[first : first + _MOST_AT_ONCE] for first in range(0, len(sets), _MOST_AT_ONCE))
             if self._best is not None:
                 return
 
     def _opening(self) -> Iterator[Booleans]:
         """What the first guess says, then what is believed after it."""
-        singles = np.eye(len(self._moves), dtype=np.bool_)
-        order = np.lexsort((self._moves.distances, -self._moves.expected))
-        together = self._first_together(self._moves.expected)
-        yield self._new(np.concatenate((singles[order][: max(1, self._left // 2)], together)))
+        order = np.lexsort((self._moves.distances, -self._moves.expected))[: max(1, self._left // 2)]
+        singles = np.zeros((len(order), len(self._moves)), dtype=np.bool_)
+        singles[np.arange(len(order)), order] = True
+        yield self._new(np.concatenate((singles, self._first_together(self._moves.expected))))
         yield self._new(self._first_together(self._belief.worth))
 
     def _first_together(self, worth: Floats) -> Booleans:
@@ -231,12 +240,11 @@ class FlipSearch:
         return self._believed(drawn)
 
     def _beside(self, one: Booleans) -> Booleans:
-        """With one move more, less or in the place of another of its player, bool[moves, moves]."""
-        changed = np.repeat(one[np.newaxis], len(self._moves), axis=0)
-        same_player = self._moves.players[:, np.newaxis] == self._moves.players
-        places = np.arange(len(self._moves))
-        changed[same_player] = False
-        changed[places, places] = ~one
+        """With one move more, less or in the place of another of its player, bool[m, moves]."""
+        moves = np.argsort(-self._belief.worth, kind="stable")[: self._moves.at_once]
+        changed = np.repeat(one[np.newaxis], len(moves), axis=0)
+        changed[self._moves.players[moves, np.newaxis] == self._moves.players] = False
+        changed[np.arange(len(moves)), moves] = ~one[moves]
         return changed
 
     def _believed(self, sets: Booleans) -> Booleans:

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
+from explicate_server.inference.changed.decided import ChangeFound
+
 
 @dataclass(frozen=True, kw_only=True)
 class Additions:
     """What was asked for beside the attributions; a field is None where it was not asked for."""
+
+    change: ChangeFound | None = None
 
 
 NOTHING_ADDED = Additions()

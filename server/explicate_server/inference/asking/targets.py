@@ -43,7 +43,7 @@ def target_violations(target: Target, labels: Sequence[str], *, regression: bool
     if target.contrast:
         return _contrast_violations(target.contrast, labels, f"{path}.contrast")
     name = target.label if target.index is None else target.index
-    return [] if name is None else _class_violations(name, labels, path)
+    return [] if name is None else class_violations(name, labels, path)
 
 
 def _contrast_violations(contrast: Contrast, labels: Sequence[str], path: str) -> list[Violation]:
@@ -52,21 +52,22 @@ def _contrast_violations(contrast: Contrast, labels: Sequence[str], path: str) -
         if name is None:
             violations.append(Violation(f"{path}.{side}", "names no class; set index or label"))
         else:
-            violations += _class_violations(name, labels, f"{path}.{side}")
+            violations += class_violations(name, labels, f"{path}.{side}")
     if not violations and class_index(contrast.target, labels) == class_index(contrast.reference, labels):
         violations.append(Violation(f"{path}.reference", "is the target itself; name another class"))
     return violations
 
 
-def _class_violations(name: ClassName, labels: Sequence[str], path: str) -> list[Violation]:
+def class_violations(name: ClassName, labels: Sequence[str], path: str, *, prefix: str = "") -> list[Violation]:
+    """What is wrong with the name of a class; ``prefix`` is that of the fields that hold its index or label."""
     if isinstance(name, int) and not 0 <= name < len(labels):
-        return [Violation(f"{path}.index", f"is {name}; the model has classes 0 to {len(labels) - 1}")]
+        return [Violation(f"{path}.{prefix}index", f"is {name}; the model has classes 0 to {len(labels) - 1}")]
     if isinstance(name, int) and (namesake := _namesake(name, labels)) is not None:
         problem = f"is {name}: the index of class {labels[name]!r}, and the name of class {namesake!r}; name its label"
-        return [Violation(f"{path}.index", problem)]
+        return [Violation(f"{path}.{prefix}index", problem)]
     if isinstance(name, str) and name not in labels:
         advice = did_you_mean(name, labels, most=1) or f"; there are {', '.join(map(repr, labels[:20]))}"
-        return [Violation(f"{path}.label", f"{name!r} is not a class{advice}")]
+        return [Violation(f"{path}.{prefix}label", f"{name!r} is not a class{advice}")]
     return []
 
 

@@ -34,8 +34,10 @@ def baseline(message: explanation_messages.ExplainOptions) -> Baseline | None:
 
 def baseline_message(resolved: Baseline | None) -> messages.Baseline | None:
     """The baseline as resolved; of a file its digest."""
-    if resolved is None or resolved.value is None:
-        return resolved and messages.Baseline(name=resolved.name or None, colour=resolved.colour or None)
+    if resolved is None:
+        return None
+    if resolved.value is None:
+        return messages.Baseline(name=resolved.name) if resolved.name else messages.Baseline(colour=resolved.colour)
     fields: dict[str, Any] = {resolved.value.field: _content(resolved.value)}
     return messages.Baseline(**fields)
 

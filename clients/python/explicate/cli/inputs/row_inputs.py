@@ -18,7 +18,7 @@ from explicate.reading.nearest import nearest
 from explicate.views import tables
 
 if TYPE_CHECKING:
-    from explicate.described.baselines import BaselineGroup
+    from explicate.described.compared_with import BaselineGroup
     from explicate.model_info import Column, ModelDescription
 
 _NAMED_COLUMNS = 8  # in a message

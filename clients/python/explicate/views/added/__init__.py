@@ -1,0 +1,1 @@
+"""What an explanation tells beside the attributions, in words and as HTML."""
