@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explicate.sentences.told_figures import NOISE, Answer, Cut, Figures, Output, Part
+from explicate.sentences.told_figures import NOISE, Answer, Changed, Cut, Figures, Output, Part
 
 CLASSES = ("yes", "no", "maybe", "never")
 TARGET = "price"
@@ -42,7 +42,14 @@ def random_figures(seed: int) -> Figures:
         copies={"p0": ("p1",), "p1": ("p0", "p2"), "p2": ("p1",)} if random.random() < 0.5 else {},
         unknown_columns=tuple(names[: int(random.integers(0, 3))]),
         cut=Cut((480,), (1200,)) if random.random() < 0.2 else None,
+        change=_changed(random, names) if random.random() < 0.3 else None,
     )
+
+
+def _changed(random: np.random.Generator, names: Sequence[str]) -> Changed:
+    absent = tuple(part for part in range(len(names)) if random.random() < 0.3)
+    columns = [] if absent else [(name, 3.5) for name in names[:2]]
+    return Changed(absent, columns, str(random.choice(CLASSES)), float(random.random()), bool(random.random() < 0.5))
 
 
 def _answer(random: np.random.Generator, kind: str, scores: dict[str, float]) -> Answer:

@@ -121,7 +121,21 @@ def check_labelled(figures: Figures, claim: answer_claims.Labelled) -> None:
     assert all(each is not None and figures.answer.scores[each[0]] == each[1] for each in near)
 
 
+def check_change(figures: Figures, claim: told.WouldChange) -> None:
+    change = figures.change
+    assert change is not None
+    assert claim.absent == tuple(figures.parts[part] for part in change.absent)
+    assert (claim.columns, claim.label, claim.score) == (tuple(change.columns), change.label, change.score)
+    assert claim.absent or claim.columns
+    assert (claim.kind == "value") == (figures.answer.value is not None)
+    assert claim.kind != "no_label" or not change.given
+    text = claim.sentence(ENGLISH)
+    assert text.startswith("Without " if claim.absent else "With ")
+    assert all(f"{part.name}" in text for part in claim.absent)
+
+
 CHECKS = {
+    told.WouldChange: check_change,
     told.WeighMost: check_weigh_most,
     told.Point: check_point,
     told.Uncertain: check_uncertain,

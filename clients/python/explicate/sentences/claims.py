@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from explicate.sentences.answer_claims import Answered, Labelled, Predicted, Unsure
+from explicate.sentences.changed_answer import WouldChange
 from explicate.sentences.claim import Claim
 from explicate.sentences.effects import Directed, Outcome, clauses, directed, effect, leaders, spoken_of, weighs_nothing
 from explicate.sentences.language import Language, begins
@@ -39,7 +40,7 @@ class WeighMost(Claim):
     between: tuple[float, float] | None = None
 
     @classmethod
-    def found(cls, figures: Figures) -> Iterator[Claim]:
+    def found(cls, figures: Figures) -> Iterator[WeighMost]:
         for output in spoken_of(figures):
             if parts := directed(output, leaders(output)):
                 first = parts[0].part
@@ -77,7 +78,7 @@ class Point(Claim):
     in_doubt: bool
 
     @classmethod
-    def found(cls, figures: Figures) -> Iterator[Claim]:
+    def found(cls, figures: Figures) -> Iterator[Point]:
         for output in spoken_of(figures):
             first = leaders(output)
             known = [part for part in output.strongest if output.direction(part) and part not in first]
@@ -226,7 +227,7 @@ class MoveTogether(Claim):
     @classmethod
     def found(cls, figures: Figures) -> Iterator[Claim]:
         told: set[str] = set()
-        spoken = [claim for kind in (WeighMost, Point) for claim in kind.found(figures)]
+        spoken = [*WeighMost.found(figures), *Point.found(figures)]
         named = (name for claim in spoken for part in claim.names for name, _ in part.columns)
         for column in dict.fromkeys(named):
             others = tuple(figures.copies.get(column, ()))
@@ -291,7 +292,7 @@ class UnknownCategory(Claim):
 CLAIMS: tuple[type[Claim], ...] = (
     *(Answered, Unsure, Labelled, Predicted),
     *(WeighMost, Point, Uncertain, NothingWeighs, NoParts, Unmeasured),
-    *(Compared, WorkTogether, MoveTogether),
+    *(Compared, WorkTogether, MoveTogether, WouldChange),
     *(OutOfTime, TooLong, UnknownCategory),
 )
 

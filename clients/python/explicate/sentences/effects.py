@@ -118,7 +118,7 @@ def clauses(
         direction: [name for one, name in zip(parts, names, strict=True) if one.direction == direction]
         for direction in (1, -1)
     }
-    told = []
+    told: list[str] = []
     for direction, of_side in sides.items():
         if of_side:
             done = effect(language, direction, outcome, count=len(of_side))

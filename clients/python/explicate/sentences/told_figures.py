@@ -135,6 +135,19 @@ class Cut:
     whole: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Changed:
+    """A change that was found and evaluated: without these parts, or with these values of columns, the model answers
+    this label with this probability, or does not give it, or predicts this value.
+    """
+
+    absent: tuple[int, ...]
+    columns: Sequence[tuple[str, GivenValue]]
+    label: str
+    score: float
+    given: bool = True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figures:
     """All that may be spoken of.
@@ -159,6 +172,7 @@ class Figures:
     copies: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unknown_columns: Sequence[str] = ()
     cut: Cut | None = None
+    change: Changed | None = None
 
 
 def counted(names: Sequence[str]) -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from explicate.sentences.claims import sentences
 from explicate.sentences.language import language
-from explicate.sentences.told_figures import Answer, Cut, Figures, Noun, Output, Part, counted, thirds
+from explicate.sentences.told_figures import Answer, Changed, Cut, Figures, Noun, Output, Part, counted, thirds
 from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_server.inference.explain_work import ExplainAnswer
 from explicate_server.modalities.modality import ColumnPlayer, Player, SegmentPlayer, TextPlayer, TextUsage
@@ -36,8 +36,18 @@ def figures(served: ServedModel, value: ModelInput, answer: ExplainAnswer, answe
         rows_per_part=answer.evaluations / max(len(answer.players), 1),
         copies=served.modality.near_copies,
         unknown_columns=tuple(answer.encoded.unknown_category_columns),
+        change=_changed(served.labels, answer),
         cut=None if cut is None or not isinstance(value, TextInput) else _cut(value, cut),
     )
+
+
+def _changed(labels: Sequence[str], answer: ExplainAnswer) -> Changed | None:
+    found = answer.additions.change
+    if found is None or found.after is None:
+        return None
+    columns = [(move.column.name, move.value) for move in found.cells]
+    after = found.after
+    return Changed(tuple(found.absent), columns, labels[after.index], after.score, after.given)
 
 
 def _outputs(labels: Sequence[str], answer: ExplainAnswer) -> list[Output]:
