@@ -39,11 +39,10 @@ class WouldChange(Claim):
         told = language.number(self.score) if self.kind == "value" else language.percent(self.score)
         answer = language.fill(f"change.{self.kind}", label=language.quoted(self.label), score=told)
         if self.absent:
-            return language.fill(
-                "change.without", parts=language.parts(self.absent, self.noun, bare=True), answer=answer
-            )
+            parts = language.parts(self.absent, self.noun, bare=True)
+            return language.fill("change.without", parts=parts, answer=answer)
         cells = [
-            language.fill("valued", name=language.quoted(name), value=language.cell(value))
+            language.fill("change.cell", name=language.quoted(name), value=language.cell(value))
             for name, value in self.columns
         ]
         return language.fill("change.with", cells=language.listed(cells), answer=answer)
