@@ -80,10 +80,10 @@ def _name(player: Player) -> str:
     match player:
         case TextPlayer(text):
             return text
-        case ColumnPlayer(name):
-            return name
         case SegmentPlayer(number):
             return str(number)
+        case _:
+            return player.name
 
 
 def _part(player: Player, name: str, place: tuple[int, int], size: tuple[int, ...]) -> Part:
@@ -94,6 +94,8 @@ def _part(player: Player, name: str, place: tuple[int, int], size: tuple[int, ..
             return Part(name, place, columns=columns)
         case SegmentPlayer(box=box):
             return Part(name, place, thirds=thirds(box, (size[0], size[1])))
+        case _:  # several of them under one name
+            return Part(name, place)
 
 
 def _noun(answer: ExplainAnswer) -> Noun:
@@ -102,12 +104,11 @@ def _noun(answer: ExplainAnswer) -> Noun:
     if answer.segment_map is not None:
         return "patch" if granularity == "patch" else "segment"
     if granularity is None:
-        columns = (player for player in players if isinstance(player, ColumnPlayer))
-        return "feature" if any(len(player.columns) > 1 for player in columns) else "column"
+        alone = (isinstance(player, ColumnPlayer) and len(player.columns) == 1 for player in players)
+        return "column" if all(alone) else "feature"
     if granularity == "sentence":
         return "sentence"
-    texts = (player.text for player in players if isinstance(player, TextPlayer))
-    if any(len(text.split()) > 1 for text in texts):
+    if not all(isinstance(player, TextPlayer) and len(player.text.split()) <= 1 for player in players):
         return "phrase"
     return "token" if granularity == "token" else "word"
 
