@@ -159,6 +159,7 @@ class ExplainOptions(TypedDict, total=False):
         what each adds alone, below 0 where one takes from what the other adds. With kernel-shap,
         exact-shap and methods that ask for no rows. Without a `tolerance` it then does not stop early, and
         `max_evaluations` of kernel-shap is 64 per word. Default: none.
+    language: of the answer's `sentences`, such as "de"; "de-AT" takes the nearest one that there is. Default: "en".
     change: True, or a `ChangeSearch`, also looks for the smallest change that changes the answer. Not for many rows of
         a table at once.
     baseline: what stands in for what is left out, so that the numbers say why this and not that. For a text another
@@ -186,6 +187,7 @@ class ExplainOptions(TypedDict, total=False):
     max_players: int | None
     segments: int | None
     interactions: int | None
+    language: str | None
     change: ChangeSearch | bool | None
     baseline: Input | None
     groups: Mapping[str, Sequence[Part]] | None

@@ -258,8 +258,7 @@ class ResolvedOptions:
     The names and values are those of `explicate.ExplainOptions`. target: as it was asked for, None for the predicted
     class. granularity: None for a table. top_k: None when it was not asked for. max_players: None when the method does
     not group words into phrases. segments: about how many an image was cut into, else None. baseline, groups, fixed: as
-    asked for.
-    interactions: how many were asked for, else None.
+    asked for. interactions: how many were asked for, else None. language: of the sentences, None without any.
     """
 
     method: str
@@ -278,6 +277,7 @@ class ResolvedOptions:
     max_players: int | None
     segments: int | None = None
     interactions: int | None = field(default=None, metadata=UNLESS_NONE)
+    language: str | None = field(default=None, metadata=UNLESS_NONE)
     change: ChangeSearch | None = field(default=None, metadata=ONLY_SOME_KINDS)
     baseline: str | tuple[str, str] | Image | TableRow | None = field(default=None, hash=False, metadata=UNLESS_NONE)
     groups: Mapping[str, tuple[Part, ...]] = field(default_factory=dict, hash=False, metadata=ONLY_SOME_KINDS)
@@ -296,6 +296,8 @@ class Explanation(JsonAnswer):
     preview: a guess by the bundle's preview explainer, without intervals; only the first answer of a stream may be one.
     change: what would change the answer, if that was asked for, in the final answer.
     unspaced_scripts: scripts of the text without spaces, such as "Thai": in them the words are the model's tokens.
+    sentences: the answer and its explanation in plain words, which say no more than the figures allow; of the last
+        answer of a stream only. Names of others stand in them: escape them for markup.
     baseline: what stood in for what was left out, where one was asked for, else None.
     fixed: what was never left out, because it was asked for; it has no values.
     """
@@ -313,6 +315,7 @@ class Explanation(JsonAnswer):
     segment_map: SegmentMap | None = field(default=None, metadata=ONLY_SOME_KINDS)
     unspaced_scripts: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     preview: bool = field(default=False, metadata=ONLY_SOME_KINDS)
+    sentences: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     change: Change | None = field(default=None, metadata=ONLY_SOME_KINDS)
     baseline: BaselineUsed | None = field(default=None, metadata=UNLESS_NONE)
     fixed: tuple[Feature, ...] = field(default=(), metadata=ONLY_SOME_KINDS)

@@ -16,6 +16,7 @@ from explicate_server.inference.asking.baselines import (
 from explicate_server.inference.asking.change_wish import ChangeWish, change_violations
 from explicate_server.inference.asking.pairs_asked import BUDGET_FACTOR, interactions_violations
 from explicate_server.inference.asking.player_groups import PlayerGroup, player_violations
+from explicate_server.inference.asking.sentence_languages import language_violations, taken_language
 from explicate_server.inference.asking.targets import PREDICTED_CLASS, Target, target_violations
 from explicate_server.modalities.parts import Part
 from explicate_server.registry.records import Choices
@@ -64,6 +65,7 @@ class ExplainOptions:
     max_players: int | None = None
     segments: int | None = None
     interactions: int | None = None
+    language: str | None = None
     change: ChangeWish | None = None
     baseline: Baseline | None = None
     groups: tuple[PlayerGroup, ...] = ()
@@ -75,7 +77,8 @@ class ResolvedOptions:
     """Options with every default filled in.
 
     ``granularity`` is None where there is nothing to choose, ``max_players`` for a method that does not group players,
-    ``segments`` where their number is not chosen, ``baseline`` for the model's own background or masking.
+    ``segments`` where their number is not chosen, ``language`` where the answer has no sentences, ``baseline`` for the
+    model's own background or masking.
     """
 
     method: Method
@@ -94,6 +97,7 @@ class ResolvedOptions:
     max_players: int | None
     segments: int | None
     interactions: int | None
+    language: str | None = None
     baseline: Baseline | None = None
     change: ChangeWish | None = None
     groups: tuple[PlayerGroup, ...] = ()
@@ -174,6 +178,7 @@ class CheckedOptions:
             max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
             segments=self.segments,
             interactions=given.interactions,
+            language=taken_language(given.language),
             change=given.change and given.change.resolved(players, method, self.choices, self.settings),
             baseline=self.baseline,
             groups=given.groups,
@@ -237,6 +242,7 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
             reads=choices.reads,
             fits=choices.fits,
         ),
+        *language_violations(options.language),
         *change_violations(options.change, choices, settings, target=options.target, method=method),
         *baseline_violations(options.baseline, method, choices.baselines),
         *player_violations(options.groups, options.fixed, drawn=method.drawn),

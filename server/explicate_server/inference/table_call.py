@@ -7,7 +7,7 @@ that when time is up each row knows about as much as the others. While one is fi
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from explicate_server.inference.admission import Seat
 from explicate_server.inference.asking.baselines import stand_in
 from explicate_server.inference.asking.pairs_asked import refuse_interactions_of_tables
 from explicate_server.inference.asking.player_groups import FIXED, GROUPS
+from explicate_server.inference.asking.sentence_languages import refuse_language
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_call import Deadline
 from explicate_server.inference.explain_options import ROWS_THAT_TELL_A_PLAYER, CheckedOptions, ResolvedOptions
@@ -62,6 +63,7 @@ def check_shared(checked: CheckedOptions) -> None:
             [Violation(path, "is for one input at a time; ask about each row alone") for path in asked]
         )
     refuse_interactions_of_tables(checked.given.interactions)
+    refuse_language(checked.given.language)
     if not checked.method.shared:
         choices = checked.choices
         methods = [each for each in methods_of(choices.reads).values() if each.shared and choices.fits(each)]
@@ -173,7 +175,7 @@ class TableCall:
                 f"has {rows:,} rows; an answer of at most {self._settings.max_message_bytes:,} bytes holds {most:,}"
             )
             raise InvalidRequest([Violation("table.rows", problem)])
-        return options
+        return replace(options, language=None)
 
     async def _explain(self, work: TableWork, values: TableValues) -> None:
         """Let the groups take turns, a round each, until all have ended; all begin before any has a second round."""

@@ -311,6 +311,8 @@ class Modality(Protocol):
     untold: Mapping[str, str] = MappingProxyType({})
     """Why its model does not tell what methods need, by the same names, where there is more to say than that."""
 
+    near_copies: Mapping[str, Sequence[str]] = MappingProxyType({})
+    """Of a column of a table, those of other players that go along with it in the background rows."""
     alternatives: CellAlternatives | None = None
     """What the columns of its rows may become; None of what is not a table."""
     baselines: BaselineChoices = BaselineChoices()

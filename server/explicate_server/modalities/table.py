@@ -37,6 +37,7 @@ from explicate_server.modalities.modality import (
     TextUsage,
     Told,
 )
+from explicate_server.modalities.near_copies import near_copies
 from explicate_server.modalities.packed_table import (
     NOT_A_COLUMN,
     PackedTable,
@@ -204,6 +205,7 @@ class TabularModality(Modality):
         self._sampler = TableSampler(self._columns, lime_statistics) if lime_statistics else None
         self.maskings: tuple[str, ...] = ("background", "drawn") if lime_statistics else ("background",)
         self._background, self._weights = _behind(background)
+        self.near_copies = near_copies(self._background, self._weights, self._columns)
         self.alternatives = CellAlternatives(self._columns, self._background, self._weights)
         self._groups = {name: _behind(group) for name, group in baselines.items()}
         self.baselines = BaselineChoices("background", {name: _named(*group) for name, group in self._groups.items()})

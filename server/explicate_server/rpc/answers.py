@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate.sentences import told_figures
 from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_bundle.objective import Answer
 from explicate_bundle.outcomes.decision_rule import Decision
 from explicate_server.explain.quality import Faithfulness, Quality
+from explicate_server.inference.asking.told_in_words import told_in_words
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_work import ExplainAnswer
 from explicate_server.inference.predictor import PredictAnswer
@@ -220,12 +222,28 @@ def stream_explain_response(
 def _explain_result(
     served: ServedModel, value: ModelInput, answer: ExplainAnswer, *, with_features: bool = True
 ) -> inference_messages.ExplainResult:
+    prediction = _prediction_of(served, answer)
+    explained = explanation(served.labels, value, answer, with_features=with_features)
+    explained.sentences.extend(told_in_words(served, value, answer, _answered(served, prediction)))
     return inference_messages.ExplainResult(
         model=model_version(served),
-        prediction=_prediction_of(served, answer),
-        explanation=explanation(served.labels, value, answer, with_features=with_features),
+        prediction=prediction,
+        explanation=explained,
         timing=timing_message(answer.timings, solver_s=answer.timings.solver_s),
     )
+
+
+def _answered(served: ServedModel, prediction: inference_messages.Prediction) -> told_figures.Answer:
+    """What a prediction answers, as sentences take it."""
+    if prediction.HasField("regression"):
+        return told_figures.Answer(target=served.labels[0], value=prediction.regression.value)
+    several, one = prediction.multi_label, prediction.classification
+    scores = {score.label: score.probability for score in (*several.scores, *one.scores)}
+    if prediction.HasField("multi_label"):
+        return told_figures.Answer(scores=scores, labels=tuple(several.predicted_labels))
+    best = one.scores[one.predicted_index]
+    threshold = best.threshold if best.HasField("threshold") else None
+    return told_figures.Answer(scores=scores, label=one.predicted_label, threshold=threshold)
 
 
 def _prediction_of(served: ServedModel, answer: ExplainAnswer) -> inference_messages.Prediction:

@@ -75,6 +75,7 @@ _SAME_NAMES = (
     "max_players",
     "segments",
     "interactions",
+    "language",
 )
 # Our name of each number, and its field's.
 _NUMBERS = {"time_limit_s": "time_limit_seconds", **{name: name for name in _SAME_NAMES}}

@@ -14,9 +14,11 @@ from support.canned.canned_tables import TARGET
 ROW = {"age": 34, "income": None, "job": "clerk", "owner": True}
 # Of class bad: age +0.01 and income -0.02 with 0 in their intervals, job +0.03 ± 0.02, owner -0.04 without an interval.
 JOB, OWNER = (
-    "job (clerk) raises the probability of bad by 0.030 ± 0.020.",
-    "owner (true) lowers the probability of bad by",
+    "“job” (“clerk”) raises the probability of “bad” by 1 to 5 percentage points.",
+    "“owner” (“true”) lowers the probability of “bad” by about 4 percentage points.",
 )
+
+C = "The word “c” raises the probability of “great” by about 3 percentage points."
 
 
 def explained(model: str = "credit", **options: object) -> explicate.ExplainResult:
@@ -29,15 +31,15 @@ def sentences(found: tuple[explicate.Reason, ...]) -> list[str]:
 
 class TestSides:
     def test_reasons_are_the_strongest_of_both_directions_and_certain_ones_only(self):
-        assert sentences(explained().reasons()) == [f"{OWNER} 0.040.", JOB]
+        assert sentences(explained().reasons()) == [OWNER, JOB]
 
     def test_one_side_alone(self):
         assert sentences(explained().reasons(toward="bad")) == [JOB]
-        assert sentences(explained().reasons(against="bad")) == [f"{OWNER} 0.040."]
+        assert sentences(explained().reasons(against="bad")) == [OWNER]
 
     def test_of_two_classes_what_raises_one_takes_it_from_the_other(self):
         (reason,) = explained().reasons(against="good")
-        assert reason.sentence == "job (clerk) lowers the probability of good by 0.030 ± 0.020."
+        assert reason.sentence == "“job” (“clerk”) lowers the probability of “good” by 1 to 5 percentage points."
         assert (reason.change, reason.contribution.value, reason.outcome) == (-0.03, 0.03, "good")
 
     def test_logits_of_two_classes_are_not_opposites(self):
@@ -47,8 +49,8 @@ class TestSides:
     def test_a_contrast_tells_of_both_its_classes(self):
         contrast = explained(target=explicate.Contrast("bad", "good"))
         (toward, *_), (against, *_) = contrast.reasons(toward="bad"), contrast.reasons(against="good")
-        assert toward.sentence.startswith("job (clerk) raises the probability of bad rather than good by 0.300")
-        assert against.sentence.startswith("job (clerk) lowers the probability of good rather than bad by 0.300")
+        assert toward.sentence == "“job” (“clerk”) speaks for “bad” rather than “good”."
+        assert against.sentence == "“job” (“clerk”) speaks for “bad” rather than “good”."
 
     def test_of_all_classes_the_one_that_is_named_is_told(self):
         found = explained(target=explicate.ALL).reasons(toward="bad")
@@ -56,8 +58,8 @@ class TestSides:
 
     def test_a_regression_is_told_in_units_of_its_target(self):
         first, second, *_ = explained("progression").reasons()
-        assert str(first) == f"owner (true) lowers {TARGET} by 40.0."
-        assert str(second) == f"job (clerk) raises {TARGET} by 30.0 ± 2.0."
+        assert str(first) == f"“owner” (“true”) lowers “{TARGET}” by about 40."
+        assert str(second) == f"“job” (“clerk”) raises “{TARGET}” by 28 to 32."
         assert [reason.change for reason in explained("progression").reasons(toward=TARGET)] == [30.0, 10.0]
 
     def test_no_more_than_asked_for(self):
@@ -77,19 +79,29 @@ class TestSides:
         assert replace(result, explanation=replace(result.explanation, attributions=(exact,))).reasons() == ()
 
 
+def test_reasons_come_in_the_language_that_is_asked_for():
+    (reason,) = explained().reasons(toward="bad", language="de-AT")
+    assert reason.sentence == "„job“ („clerk“) erhöht die Wahrscheinlichkeit von „bad“ um 1 bis 5 Prozentpunkte."
+    with pytest.raises(explicate.UsageError, match="language 'xx' is not one of sentences; there are de, en"):
+        explained().reasons(language="xx")
+
+
 def test_names_for_people_stand_in_the_place_of_columns_and_classes():
     names = {"job": "kind of work", "bad": "a default"}
     (reason,) = explained().reasons(toward="bad", names=names)
-    assert reason.sentence == "Kind of work (clerk) raises the probability of a default by 0.030 ± 0.020."
+    assert reason.sentence == "Kind of work (“clerk”) raises the probability of a default by 1 to 5 percentage points."
 
 
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        (canned_kinds.TEXT, 'The word "c" raises the probability of great by 0.030.'),
-        (canned_kinds.PAIR, 'The word "c" raises the probability of great by 0.030.'),
-        (canned_kinds.TABLE, "owner (true) lowers the probability of bad by 0.040."),
-        (canned_kinds.IMAGE, "Segment 3 (lower right, 20,10 to 30,20) lowers the probability of cat by 0.040."),
+        (canned_kinds.TEXT, C),
+        (
+            canned_kinds.PAIR,
+            "The word “c” in the second text raises the probability of “great” by about 3 percentage points.",
+        ),
+        (canned_kinds.TABLE, OWNER),
+        (canned_kinds.IMAGE, "Segment 3 (lower right) lowers the probability of “cat” by about 4 percentage points."),
     ],
     ids=lambda each: getattr(each, "noun", ""),
 )
@@ -106,7 +118,7 @@ class TestCommand:
     def test_sentences_take_the_place_of_the_table(self, explicate):
         code, out, err = explicate(*self.ASKED, "--reasons", "--format", "text")
         assert (code, err) == (0, "")
-        assert f"1. {OWNER} 0.040.\n2. {JOB}\n" in out
+        assert f"1. {OWNER}\n2. {JOB}\n" in out
         assert "good 0.660" in out
         assert "│" not in out
 
@@ -114,7 +126,10 @@ class TestCommand:
         path = tmp_path / "names.toml"
         path.write_text('owner = "owning a home"\n')
         _, out, _ = explicate(*self.ASKED, "--reasons", "against", "--names", str(path), "--format", "text")
-        assert out.splitlines()[-2:] == ["1. Owning a home (true) lowers the probability of bad by 0.040.", ""]
+        assert out.splitlines()[-2:] == [
+            "1. Owning a home (“true”) lowers the probability of “bad” by about 4 percentage points.",
+            "",
+        ]
 
     def test_no_reason_is_said(self, explicate):
         _, out, _ = explicate("explain", "--model", "reviews", "a", "--reasons", "against", "--format", "text")
@@ -123,7 +138,7 @@ class TestCommand:
     def test_json_has_them_beside_the_figures(self, explicate):
         _, out, _ = explicate(*self.ASKED, "--reasons", "--top", "1", "--format", "json")
         document = json.loads(out)
-        assert document["reasons"] == [f"{OWNER} 0.040."]
+        assert document["reasons"] == [OWNER]
         assert document["explanation"]["attributions"]
 
     @pytest.mark.parametrize(

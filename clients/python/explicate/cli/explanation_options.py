@@ -103,6 +103,11 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         action="append",
         help="never leave these parts out, so that they get no number: what would the rest do beside them?",
     )
+    group.add_argument(
+        "--language",
+        metavar="TAG",
+        help="of the sentences in plain words, such as de; de-AT takes the nearest that the server has (default: en)",
+    )
 
 
 def _add_how(group: argparse._ArgumentGroup, *, method: bool) -> None:

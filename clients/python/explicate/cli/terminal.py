@@ -47,6 +47,8 @@ def view(result: ExplainResult, top: int) -> RenderableType:
             for number in range(len(told.texts)):
                 parts += [Text(), _sentence(told.pieces(number), attribution)]
         parts += map(Text, pair_table.lines(result, output))
+    if result.explanation.sentences:
+        parts += [Text(), *(Text(tables.printable_sentence(each)) for each in result.explanation.sentences)]
     for number, line in enumerate(change_words.lines(result)):
         parts += [Text(tables.printable(line), style="dim")] if number else [Text(), Text(tables.printable(line))]
     return Group(*parts)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from explicate.sentences.answer_claims import Answered, Labelled, Predicted, Unsure
+from explicate.sentences.changed_answer import WouldChange
 from explicate.sentences.claim import Claim
 from explicate.sentences.effects import Directed, Outcome, clauses, directed, effect, leaders, spoken_of, weighs_nothing
 from explicate.sentences.language import Language, begins
@@ -39,7 +40,7 @@ class WeighMost(Claim):
     between: tuple[float, float] | None = None
 
     @classmethod
-    def found(cls, figures: Figures) -> Iterator[Claim]:
+    def found(cls, figures: Figures) -> Iterator[WeighMost]:
         for output in spoken_of(figures):
             if parts := directed(output, leaders(output)):
                 first = parts[0].part
@@ -47,6 +48,9 @@ class WeighMost(Claim):
                 yield cls(parts, _names(figures, parts), figures.noun, Outcome.of(figures, output), between)
 
     def sentence(self, language: Language) -> str:
+        return self.outcome.named_first(language, self._told(language))
+
+    def _told(self, language: Language) -> str:
         names = language.parts(self.names, self.noun)
         directions = {each.direction for each in self.parts}
         if self.between is not None:
@@ -74,7 +78,7 @@ class Point(Claim):
     in_doubt: bool
 
     @classmethod
-    def found(cls, figures: Figures) -> Iterator[Claim]:
+    def found(cls, figures: Figures) -> Iterator[Point]:
         for output in spoken_of(figures):
             first = leaders(output)
             known = [part for part in output.strongest if output.direction(part) and part not in first]
@@ -88,7 +92,8 @@ class Point(Claim):
         if self.also:
             return language.fill("points_to.also", clauses=told)
         in_doubt = language.text(f"part.{self.noun}.in_doubt") if self.in_doubt else ""
-        return f"{language.fill('points_to.first', clauses=told)} {in_doubt}".rstrip()
+        told = f"{language.fill('points_to.first', clauses=told)} {in_doubt}".rstrip()
+        return self.outcome.named_first(language, told)
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,7 @@ class Compared(Claim):
 
     noun: Noun
     name: str
+    other_input: bool
     outcome: Outcome | None
     value: float
 
@@ -181,11 +187,11 @@ class Compared(Claim):
         (first, *others) = figures.outputs
         known = not others and first.reference is None and figures.space != "logit" and math.isfinite(first.baseline)
         outcome = Outcome.of(figures, first) if known else None
-        yield cls(figures.noun, figures.baseline_name, outcome, first.baseline)
+        yield cls(figures.noun, figures.baseline_name, figures.other_input, outcome, first.baseline)
 
     def sentence(self, language: Language) -> str:
-        own = language.text(f"part.{self.noun}.baseline")
-        told = language.fill("compared.named", name=language.quoted(self.name)) if self.name else own
+        own = language.text(f"part.{self.noun}.{'other_input' if self.other_input else 'baseline'}")
+        told = language.quoted(self.name) if self.name else own
         if self.outcome is None:
             return language.fill("compared.only", baseline=told)
         shown = language.number(self.value) if self.outcome.space == "value" else language.percent(self.value)
@@ -221,7 +227,7 @@ class MoveTogether(Claim):
     @classmethod
     def found(cls, figures: Figures) -> Iterator[Claim]:
         told: set[str] = set()
-        spoken = [claim for kind in (WeighMost, Point) for claim in kind.found(figures)]
+        spoken = [*WeighMost.found(figures), *Point.found(figures)]
         named = (name for claim in spoken for part in claim.names for name, _ in part.columns)
         for column in dict.fromkeys(named):
             others = tuple(figures.copies.get(column, ()))
@@ -286,7 +292,7 @@ class UnknownCategory(Claim):
 CLAIMS: tuple[type[Claim], ...] = (
     *(Answered, Unsure, Labelled, Predicted),
     *(WeighMost, Point, Uncertain, NothingWeighs, NoParts, Unmeasured),
-    *(Compared, WorkTogether, MoveTogether),
+    *(Compared, WorkTogether, MoveTogether, WouldChange),
     *(OutOfTime, TooLong, UnknownCategory),
 )
 

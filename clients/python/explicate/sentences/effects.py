@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from explicate.sentences.language import Language
 from explicate.sentences.told_figures import Figures, Noun, Output, Part
@@ -23,16 +23,20 @@ class Directed:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a part raises or lowers: a class, one class rather than another (reference), or a regression's target."""
+    """What a part raises or lowers: a class, one class rather than another (reference), or a regression's target.
+
+    is_alone: whether no other output is explained beside it.
+    """
 
     label: str
     reference: str | None
     space: str
+    is_alone: bool = True
 
     @classmethod
     def of(cls, figures: Figures, output: Output) -> Outcome:
         """That of an output."""
-        return cls(output.label, output.reference, figures.space)
+        return cls(output.label, output.reference, figures.space, len(figures.outputs) == 1)
 
     def told(self, language: Language) -> str:
         """Such as “good”, or “good” rather than “bad”."""
@@ -41,11 +45,15 @@ class Outcome:
             return label
         return language.fill("contrast", label=label, reference=language.quoted(self.reference))
 
+    def named_first(self, language: Language, sentence: str) -> str:
+        """A sentence about it, which begins with it where there are others."""
+        return sentence if self.is_alone else language.fill("of_output", outcome=self.told(language), sentence=sentence)
+
     @property
     def turned(self) -> Outcome:
         """Of a contrast, the other way round."""
         assert self.reference is not None
-        return Outcome(self.reference, self.label, self.space)
+        return replace(self, label=self.reference, reference=self.label)
 
     @property
     def voice(self) -> str:
@@ -110,7 +118,7 @@ def clauses(
         direction: [name for one, name in zip(parts, names, strict=True) if one.direction == direction]
         for direction in (1, -1)
     }
-    told = []
+    told: list[str] = []
     for direction, of_side in sides.items():
         if of_side:
             done = effect(language, direction, outcome, count=len(of_side))

@@ -27,8 +27,10 @@ _RIGHT_TO_LEFT = {"R", "AL", "AN"}
 _ISOLATE, _POP = "\u2068", "\u2069"  # https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates
 _LARGEST, _SMALLEST = 1e15, 1e-9  # of numbers with all their digits
 _DIGITS, _CELL_DIGITS = 4, 6
+_GROUPED_FROM = 10_000  # of cells
 _ROUNDED_OUT = 0.05  # of an end of an interval
 _EXACT = 1e-3  # of the higher end
+_LOST = 1e-9
 
 
 class Title(str):
@@ -101,7 +103,9 @@ class Language:
             return value.isoformat()
         if isinstance(value, bool | str):
             return self.quoted(str(value).lower() if isinstance(value, bool) else value)
-        return self.number(value, _CELL_DIGITS)
+        told = self.number(value, _CELL_DIGITS)
+        # A year is no amount: 1961, not 1,961.
+        return told.replace(self.text("number.group"), "") if abs(value) < _GROUPED_FROM else told
 
     def number(self, value: float, digits: int = _DIGITS) -> str:
         """A number with so many digits that tell, and no fewer than it has before its point."""
@@ -218,12 +222,11 @@ def _significant(value: float, digits: int) -> float:
 
 
 def _outward(end: float, decimals: int, *, up: bool) -> float:
-    """An end of an interval at so many decimals, below 0 of tens, hundreds and so on, never inside of the interval."""
+    """An end of an interval at so many decimals, below 0 of tens, hundreds and so on, inside of the interval by no more
+    than what floating point loses.
+    """
     scale = 10.0**decimals
-    rounded = (math.ceil if up else math.floor)(end * scale) / scale
-    if (rounded < end) if up else (rounded > end):  # what floating point lost
-        rounded += (1 if up else -1) / scale
-    return rounded
+    return (math.ceil(end * scale * (1 - _LOST)) if up else math.floor(end * scale * (1 + _LOST))) / scale
 
 
 def _is_close(low: float, high: float, decimals: int) -> bool:

@@ -135,14 +135,27 @@ class Cut:
     whole: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Changed:
+    """A change that was found and evaluated: without these parts, or with these values of columns, the model answers
+    this label with this probability, or does not give it, or predicts this value.
+    """
+
+    absent: tuple[int, ...]
+    columns: Sequence[tuple[str, GivenValue]]
+    label: str
+    score: float
+    given: bool = True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figures:
     """All that may be spoken of.
 
     space: "probability", "logit" or "value". compared: whether the values are differences to an answer without any
-    part, which is each output's baseline. baseline_name: of the baseline that a caller chose. stop_reason: as
-    `Explanation` has it. rows_per_part: evaluations for each part. copies: of a table, columns that go along with a
-    column in the data.
+    part, which is each output's baseline. baseline_name: of the baseline that a caller chose; other_input: whether that
+    is another input, which has no name. stop_reason: as `Explanation` has it. rows_per_part: evaluations for each part.
+    copies: of a table, columns that go along with a column in the data.
     """
 
     answer: Answer
@@ -152,12 +165,14 @@ class Figures:
     space: str
     compared: bool
     baseline_name: str = ""
+    other_input: bool = False
     stop_reason: str
     held_out_r_squared: float | None = None
     rows_per_part: float = 0.0
     copies: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unknown_columns: Sequence[str] = ()
     cut: Cut | None = None
+    change: Changed | None = None
 
 
 def counted(names: Sequence[str]) -> list[tuple[int, int]]:

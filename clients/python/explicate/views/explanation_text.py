@@ -24,7 +24,9 @@ _FILL, _CENTRE, _VALUE, _WHISKER, _LOW, _HIGH = "█", "│", "●", "─", "├
 
 
 def lines(result: ExplainResult, top: int, *, more: str = "--top 0") -> Iterator[str]:
-    """The prediction, how it was explained, and the `top` features of every output; 0 means all, which `more` gives."""
+    """The prediction, how it was explained, the `top` features of every output, and all of it in plain words; 0 means
+    all features, which `more` gives.
+    """
     yield from header(result)
     for output, attribution in enumerate(result.explanation.attributions):
         yield ""
@@ -35,6 +37,8 @@ def lines(result: ExplainResult, top: int, *, more: str = "--top 0") -> Iterator
         if hidden := hidden_features(result, shown, more=more):
             yield hidden
         yield from pair_table.lines(result, output)
+    if result.explanation.sentences:
+        yield from ("", *map(tables.printable_sentence, result.explanation.sentences))
     for number, line in enumerate(change_words.lines(result)):
         yield from [] if number else [""]
         yield tables.printable(line)
@@ -55,7 +59,7 @@ def header(result: ExplainResult) -> Iterator[str]:
     if told := explained(result).not_words:
         yield tables.printable(told)
     yield from wording.quality(result)
-    if note := wording.unread(result):
+    if note := wording.unsaid(result):
         yield tables.printable(note)
 
 

@@ -18,7 +18,7 @@ from explicate.views.kinds import explained
 from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:
-    from explicate.results import ExplainResult
+    from explicate.results import ExplainResult, Explanation
 
 # Scoped by class name, because a notebook shows many outputs on one page. "inherit" takes the notebook's theme.
 STYLE = """<style>
@@ -26,6 +26,7 @@ STYLE = """<style>
 max-width:60em;padding:.5em 0;overflow-x:auto}
 .explicate h4{font-size:1.1em;font-weight:600;margin:0 0 .15em}
 .explicate p{margin:.1em 0}
+.explicate .told{margin:.4em 0;max-width:44em;overflow-wrap:anywhere}
 .explicate .output{margin-top:.8em}
 .explicate .faint{opacity:.8;font-size:.9em}
 .explicate .note{border-left:3px solid #e66101;padding-left:.5em;margin:.3em 0}
@@ -79,13 +80,14 @@ def _body(result: ExplainResult) -> str:
     told = explained(result)
     head = [
         f"<h4>{escape(wording.prediction(prediction))}</h4>",
+        _in_words(result.explanation),
         _paragraph(f"{model.model} version {model.version} on {model.runtime}, {model.precision}"),
         _paragraph(wording.method(result)),
         _paragraph(wording.baseline(result)),
         *(_paragraph(line) for line in wording.players(result)),
         _paragraph(told.not_words),
         *(_paragraph(line) for line in wording.quality(result)),
-        _paragraph(wording.unread(result), "note"),
+        _paragraph(wording.unsaid(result), "note"),
     ]
     draw = told.drawer()
     outputs = [
@@ -94,6 +96,12 @@ def _body(result: ExplainResult) -> str:
         for output, attribution in enumerate(result.explanation.attributions)
     ]
     return "".join(head + outputs) + _legend(told) + change_words.html(result)
+
+
+def _in_words(explanation: Explanation) -> str:
+    """The answer's sentences, each name in them apart from its neighbours whatever way it is written."""
+    told = " ".join(map(escape, explanation.sentences))
+    return f'<p class="told" lang="{escape(explanation.options.language or "")}">{told}</p>' if told else ""
 
 
 def _paragraph(text: str, css_class: str = "faint") -> str:

@@ -54,18 +54,20 @@ class Shown:
         against: str | None = None,
         top: int = 4,
         names: Mapping[str, str] | None = None,
+        language: str | None = None,
     ) -> tuple[Reason, ...]:
         """What counts most, as sentences: `print(*result.reasons(against="granted"), sep="\\n")`.
 
         toward, against: a class, or the target of a regression: only what raises it, or only what lowers it. With
         neither: both, of the first output that was explained. top: at most so many; four are enough for a letter.
         names: what columns and classes are called in the sentences, where their own names are not for people.
+        language: of the sentences, such as "de". Default: that of the answer.
         A part whose interval holds 0 is no reason, so there may be fewer. Raises UsageError if the explanation does not
         tell of that class: ask with `target=`.
         """
         from explicate.views.reasons import reasons
 
-        return reasons(self._result, toward=toward, against=against, top=top, names=names)
+        return reasons(self._result, toward=toward, against=against, top=top, names=names, language=language)
 
     def to_html(self) -> str:
         """A fragment of HTML: the text, the table of columns or the image, coloured by what each part adds."""

@@ -16,9 +16,18 @@ if TYPE_CHECKING:
 _JOINERS = frozenset(["\u200c", "\u200d", *map(chr, range(0xE0020, 0xE0080))])
 
 
+# What keeps a name of one direction of writing apart from text of the other.
+_ISOLATES = frozenset("\u2068\u2069")
+
+
 def printable(text: str) -> str:
     """`text` with what could command the terminal (escape sequences, bells) or break a line made visible."""
     return "".join(_printable(character) for character in text)
+
+
+def printable_sentence(text: str) -> str:
+    """The same of a text that holds names between isolates of its own, which stay."""
+    return "".join(each if each in _ISOLATES else _printable(each) for each in text)
 
 
 def _printable(character: str) -> str:

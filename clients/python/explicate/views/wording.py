@@ -184,6 +184,12 @@ def unread(result: ExplainResult) -> str:
     return "; ".join(filter(None, [explained(result).unread, not_as_given(result.prediction)]))
 
 
+def unsaid(result: ExplainResult) -> str:
+    """The same, where the answer's own sentences do not say it."""
+    said = result.explanation.sentences and explained(result).says_unread
+    return "" if said else unread(result)
+
+
 def not_as_given(answer: Prediction) -> str:
     """What of the input the model could not take as it was given; empty when it took all."""
     return "; ".join(filter(None, (kind.not_as_given(answer) for kind in KINDS)))

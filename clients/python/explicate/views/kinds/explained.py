@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,12 +22,14 @@ class Explained(ABC):
 
     figures_heading: the heading of the attributions. has_figures: whether HTML shows all figures without hovering.
     end: what the output with every feature is called. csv_columns: those that CSV has for this kind alone.
+    says_unread: whether an answer's sentences say what the model did not read.
     """
 
     figures_heading: ClassVar[str] = "value"
     has_figures: ClassVar[bool] = False
     end: ClassVar[str]
     csv_columns: ClassVar[tuple[str, ...]] = ()
+    says_unread: ClassVar[bool] = True
 
     def __init__(self, result: ExplainResult) -> None:
         self.result = result
@@ -70,10 +72,6 @@ class Explained(ABC):
     def written(self, feature: Feature) -> str:
         """A feature in a list of parts."""
         return feature.name
-
-    def subject(self, feature: Feature, names: Mapping[str, str]) -> str:
-        """A feature as the subject of a sentence, such as 'The word "great"'; `names` has other names for columns."""
-        return f'The {self.noun} "{names.get(feature.name, feature.name)}"'
 
     @property
     def unread(self) -> str:

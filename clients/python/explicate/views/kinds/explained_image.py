@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from html import escape
 from itertools import groupby
@@ -34,6 +34,7 @@ class ExplainedImage(Explained):
     """Features are segments, or the patches that the model itself reads."""
 
     end = "as it is"
+    says_unread = False
     beside_heading = "where"
     csv_columns = ("pixels", "left", "top", "right", "bottom")
 
@@ -48,9 +49,6 @@ class ExplainedImage(Explained):
 
     def beside(self, feature: Feature) -> str:
         return place(self.result, feature)
-
-    def subject(self, feature: Feature, names: Mapping[str, str]) -> str:  # noqa: ARG002 - segments have no columns
-        return f"{feature.name.capitalize()} ({place(self.result, feature)})"
 
     @property
     def unread(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from explicate.views import amounts
@@ -34,13 +34,6 @@ class ExplainedRow(Explained):
 
     def beside(self, feature: Feature) -> str:
         return values(feature)
-
-    def subject(self, feature: Feature, names: Mapping[str, str]) -> str:
-        """ "Income (34)"; what columns are called in sentences is for `names` to say."""
-        told = feature.name
-        if given := names.get(feature.name):
-            told = given[0].upper() + given[1:]
-        return f"{told} ({values(feature)})"
 
     @staticmethod
     def not_as_given(answer: Prediction) -> str:
