@@ -242,5 +242,6 @@ METHOD = Method(
     default_tolerance=0.2,
     refines=True,
     previews=True,
+    interacts=True,
     shared=True,
 )
