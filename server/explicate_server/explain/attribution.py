@@ -12,6 +12,12 @@ Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
 
+# The level at which "certain" is said, whatever narrower intervals were asked for. A run looks after every round, and
+# where the k-th and the next player differ by under 1 % of their size each look may see them the wrong way round. Of
+# the TOP_K stops of kernel-shap on the golden games (12 seeds, k = 1, 2, 3, up to 256 rows a player) 1.2 % named wrong
+# players at .975, 1.0 % at .98, .7 % at .9875, after .62, .65 and .70 of the rows that separate intervals took.
+CERTAINTY = 0.98
+
 _OF_OUTPUTS = ("values", "standard_errors", "degrees_of_freedom", "half_widths", "baseline", "held_out_r_squared")
 """The fields that have a place for each output."""
 
@@ -60,6 +66,13 @@ class Attribution:
     def upper(self) -> Floats:
         """Upper ends of the confidence intervals, float64[outputs, n]."""
         return self.values + self.half_widths
+
+    @property
+    def certain_half_widths(self) -> Floats:
+        """Those of separate intervals of `CERTAINTY`, or of `confidence` if that is higher, float64[outputs, n]."""
+        level = max(self.confidence, CERTAINTY)
+        half_widths: Floats = stdtrit(self.degrees_of_freedom[:, None], 0.5 + level / 2) * self.standard_errors
+        return half_widths
 
     @classmethod
     def sampled(

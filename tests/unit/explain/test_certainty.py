@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 from explicate_server.explain import Attribution, GameInfo
+from explicate_server.explain.attribution import CERTAINTY
 from explicate_server.explain.estimators.kernel_shap import KernelShap
-from explicate_server.explain.statistics.certainty import CERTAINTY, certain_top
+from explicate_server.explain.statistics.certainty import certain_top
 from support.exact_games import model_like_game
 
 TOLERATED = 1 - CERTAINTY
@@ -88,6 +89,13 @@ def test_values_that_are_known_are_certain_and_unknown_ones_are_not() -> None:
     known = np.array([True, False, True])
     assert not certain_top(Attribution.certain(values, known, baseline=np.zeros(1), additive=True)).any()
     assert certain_top(estimated(np.zeros((2, 0)), np.ones(1))).shape == (2, 0)
+
+
+def test_separate_intervals_of_certainty_are_as_wide_as_the_level_asks_or_wider() -> None:
+    errors = np.array([[1.0, 2.0]])
+    for confidence, level in ((0.5, CERTAINTY), (0.95, CERTAINTY), (0.999, 0.999)):
+        attribution = estimated(np.zeros((1, 2)), errors, degrees_of_freedom=7, confidence=confidence)
+        assert np.allclose(attribution.certain_half_widths, t.ppf(0.5 + level / 2, 7) * errors)
 
 
 def test_outputs_are_judged_each_alone_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,9 @@ from explicate_server.explain import (
     RunSettings,
     StopReason,
 )
+from explicate_server.explain.attribution import CERTAINTY
 from explicate_server.explain.estimators.kernel_shap import KernelShap
-from explicate_server.explain.statistics.certainty import CERTAINTY, certain_top
+from explicate_server.explain.statistics.certainty import certain_top
 from support.exact_games import TableGame, model_like_game, random_game
 
 

@@ -9,13 +9,8 @@ that it takes until their separate intervals are.
 import numpy as np
 from scipy.special import stdtr
 
-from explicate_server.explain.attribution import Attribution, Booleans, Floats
+from explicate_server.explain.attribution import CERTAINTY, Attribution, Booleans, Floats
 
-# The level at which "certain" is said, whatever narrower intervals were asked for. A run looks after every round, and of
-# games whose k-th and next player differ by under 1 % of their size each look may be the wrong one: on the golden games
-# with 12 seeds and k = 1, 2, 3, up to 256 rows a player, 1.3 % of the TOP_K stops of kernel-shap named wrong players at
-# .975, 1.0 % at .98 and .7 % at .9875, after .68, .70 and .75 of the rows that separate intervals take.
-CERTAINTY = 0.98
 # Pairs of players of so many outputs are looked at together: 8 MB an array.
 _PAIRS_AT_ONCE = 2**20
 
