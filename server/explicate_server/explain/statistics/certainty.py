@@ -32,8 +32,8 @@ def certain_top(attribution: Attribution) -> Booleans:
         below = np.cumsum(reversals.sum(axis=2), axis=1)
         doubt[some] = below - np.cumsum(reversals.sum(axis=1), axis=1)
     tolerated = 1 - max(attribution.confidence, CERTAINTY)
-    known = ~np.isnan(attribution.standard_errors).any(axis=1)
-    return np.asarray(known[:, None] & (doubt <= tolerated))
+    unknown = np.isnan(attribution.standard_errors).any(axis=1, keepdims=True)
+    return np.asarray((doubt <= tolerated) & np.logical_not(unknown))
 
 
 def ranks_nothing(attribution: Attribution) -> Booleans:
