@@ -17,7 +17,8 @@ from explicate_server.explain import METHODS, GameExplanation, StopReason, expla
 
 SAMPLING = ("kernel-shap", "permutation-shap")
 TOP_KS = (1, 2, 3)
-CONFIDENCES = (0.5, 0.95)
+# Rows a player that a run may take until it is certain of its top k; with the default of 32 few are ever certain of 3.
+TOP_K_ROWS_PER_PLAYER = 256
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,22 @@ class ToleranceStops:
 
 @dataclass(frozen=True)
 class TopKStops:
-    """How many explanations of one method stopped as certain of their top k, and how many of these were wrong."""
+    """What holds of the explanations of one method that were to stop when certain of their top k.
+
+    Attributes:
+        stops: how many did.
+        wrong: how many of these named other players than the true ones.
+        evaluations: mean rows of all, those among them that were never certain.
+        median: of the same.
+    """
 
     games: str
     method: str
-    confidence: float
+    k: int
     stops: int
     wrong: int
+    evaluations: float
+    median: float
 
 
 def measure_tolerance(
@@ -69,11 +79,8 @@ def measure_tolerance(
 
 
 def measure_top_k(games: str, played: Sequence[Game], truths: Sequence[Floats], seeds: int) -> list[TopKStops]:
-    """Both sampling methods, over all of `TOP_KS`, with as many rows as they take by default."""
-    return [
-        _top_k_stops(games, method, confidence, played, truths, seeds)
-        for method, confidence in product(SAMPLING, CONFIDENCES)
-    ]
+    """Both sampling methods, with each of `TOP_KS`."""
+    return [_top_k_stops(games, method, k, played, truths, seeds) for method, k in product(SAMPLING, TOP_KS)]
 
 
 def _tolerance_stops(
@@ -99,15 +106,17 @@ def _figures(explanation: GameExplanation, truth: Floats) -> tuple[float, ...]:
 
 
 def _top_k_stops(
-    games: str, method: str, confidence: float, played: Sequence[Game], truths: Sequence[Floats], seeds: int
+    games: str, method: str, k: int, played: Sequence[Game], truths: Sequence[Floats], seeds: int
 ) -> TopKStops:
-    stops = wrong = 0
-    for (game, truth, seed), k in product(_cases(played, truths, seeds), TOP_KS):
-        explanation = explain_game(game, len(truth), method=method, seed=seed, confidence=confidence, top_k=k)
+    stops, wrong, rows = 0, 0, []
+    for game, truth, seed in _cases(played, truths, seeds):
+        most = TOP_K_ROWS_PER_PLAYER * len(truth)
+        explanation = explain_game(game, len(truth), method=method, seed=seed, top_k=k, max_evaluations=most)
+        rows.append(explanation.evaluations)
         if explanation.stop_reason is StopReason.TOP_K:
             named, true = (set(np.argsort(-np.abs(values))[:k].tolist()) for values in (explanation.values, truth))
             stops, wrong = stops + 1, wrong + (named != true)
-    return TopKStops(games, method, confidence, stops, wrong)
+    return TopKStops(games, method, k, stops, wrong, float(np.mean(rows)), float(np.median(rows)))
 
 
 def _cases(played: Sequence[Game], truths: Sequence[Floats], seeds: int) -> Iterator[tuple[Game, Floats, int]]:
@@ -127,7 +136,7 @@ def print_stops(tolerance: Sequence[ToleranceStops], top_k: Sequence[TopKStops])
         print(f"{one.games:<6} {method:<18}{one.share:>8.3f}{one.coverage:>8.3f}{one.top_one:>8.3f}", end="")
         print(f"{one.top_three:>8.3f}{one.true_top_one:>8.3f}{one.true_top_three:>8.3f}", end="")
         print(f"{one.half_width:>12.3f}{one.evaluations:>7.0f}")
-    print(f"\n{'stops by top_k 1, 2, 3':<25}{'confidence':>12}{'stops':>8}{'wrong':>8}{'share':>8}")
+    print(f"\n{'stops by top_k':<25}{'k':>4}{'stops':>8}{'wrong':>8}{'share':>8}{'rows':>8}{'median':>8}")
     for each in top_k:
-        print(f"{each.games:<6} {each.method:<18}{each.confidence:>12}{each.stops:>8}{each.wrong:>8}", end="")
-        print(f"{each.wrong / max(each.stops, 1):>8.3f}")
+        print(f"{each.games:<6} {each.method:<18}{each.k:>4}{each.stops:>8}{each.wrong:>8}", end="")
+        print(f"{each.wrong / max(each.stops, 1):>8.3f}{each.evaluations:>8.0f}{each.median:>8.0f}")

@@ -149,7 +149,7 @@ class ExplainOptions(TypedDict, total=False):
     confidence: coverage of the intervals, each of its own feature, in [0.5, 0.999]. Default: 0.95.
     time_limit_s: seconds the explanation may take; the best answer so far is given when they are over.
     seed: of all random choices, from 0. Same seed, same answer. Default: 0.
-    top_k: stop once it is certain, at .975 or `confidence` if that is higher, which `top_k` words weigh most, from 1.
+    top_k: stop once it is certain, at .98 or `confidence` if that is higher, which `top_k` words weigh most, from 1.
         Default: never stop for that.
     quality: "full" adds comprehensiveness and sufficiency, for at most twenty more rows. Default: "basic".
     max_players: a text of more words than this, from 2 to 1024, is grouped into phrases first. Default: as many as

@@ -19,12 +19,11 @@ from explicate_server.explain.attribution import (
     Booleans,
     Floats,
     Indices,
-    certain_top,
     interval_ratios,
-    ranks_nothing,
 )
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.groups import gathered, spread
+from explicate_server.explain.statistics.certainty import certain_top, ranks_nothing
 from explicate_server.explain.statistics.least_squares import VALUE_ROUNDING
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
@@ -255,7 +254,7 @@ def certain_top_k(attribution: Attribution, game: GameInfo) -> Floats:
     counts = (certain * np.arange(1, n)).max(axis=1, initial=0).astype(np.float64)
     counts[counts == n - 1] = n
     counts[ranks_nothing(attribution)] = np.nan
-    unknown = np.isnan(attribution.certain_half_widths).any(axis=1).reshape(game.games, -1).any(axis=1)
+    unknown = np.isnan(attribution.half_widths).any(axis=1).reshape(game.games, -1).any(axis=1)
     return np.where(unknown, np.nan, _smallest(counts, game))
 
 

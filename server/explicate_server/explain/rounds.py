@@ -19,11 +19,11 @@ from explicate_server.explain.attribution import (
     Booleans,
     Floats,
     Indices,
-    certain_top,
     within_tolerance,
 )
 from explicate_server.explain.game import Asked, Estimator, GameInfo, NonFiniteValueError, Shared
 from explicate_server.explain.quality import Quality, QualityFigures, Record, basic_figures
+from explicate_server.explain.statistics.certainty import certain_top
 
 # The part of the time left that a round may plan to use: the last solve and the answer need some too.
 PLANNED_SHARE_OF_TIME_LEFT = 0.9

@@ -18,6 +18,7 @@ from explicate_server.explain import (
 )
 from explicate_server.explain.attribution import CERTAINTY
 from explicate_server.explain.estimators.kernel_shap import KernelShap
+from explicate_server.explain.statistics.certainty import certain_top
 from support.exact_games import TableGame, model_like_game, random_game
 
 
@@ -84,22 +85,18 @@ def test_tolerance_holds_for_every_output() -> None:
     assert run.stop_reason is StopReason.BUDGET
 
 
-def test_top_k_stops_at_the_first_round_where_the_intervals_of_the_first_k_are_clear_of_all_others() -> None:
+def test_top_k_stops_at_the_first_round_where_the_first_k_are_certain() -> None:
     game = model_like_game(10, seed=16)
-    run = run_of(game, top_k=2, confidence=CERTAINTY)
+    run = run_of(game, top_k=2)
     certain = []
     while (coalitions := run.next_round()) is not None:
         run.tell(game(coalitions)[:, None])
-        attribution = run.attribution
-        first, second, *others = np.argsort(-np.abs(attribution.values[0]))
-        least = min(sorted(np.abs([attribution.lower[0, i], attribution.upper[0, i]]))[0] for i in (first, second))
-        most = max(np.abs([attribution.lower[0, others], attribution.upper[0, others]]).max(axis=0))
-        certain.append(bool(least > most))
+        certain.append(bool(certain_top(run.attribution)[0, 1]))
     assert run.stop_reason is StopReason.TOP_K
     assert run.converged
     assert certain == [False] * (len(certain) - 1) + [True]
     assert len(certain) > 1
-    assert set(np.argsort(-np.abs(game.shapley_values))[:2]) == {first, second}
+    assert set(np.argsort(-np.abs(game.shapley_values))[:2]) == set(np.argsort(-np.abs(run.attribution.values[0]))[:2])
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.8, 0.95])
@@ -109,10 +106,10 @@ def test_top_k_is_as_certain_as_it_says_whatever_narrower_intervals_were_asked_f
     outcomes = [(play(run, game), run.stop_reason) for run, game in runs]
     assert outcomes[:12] == outcomes[12:]
     assert StopReason.TOP_K in {reason for _, reason in outcomes}
-    # Wider intervals than those of certainty are not overruled by it.
-    wide = run_of(model_like_game(10, seed=16), top_k=2, confidence=0.999)
-    play(wide, model_like_game(10, seed=16))
-    assert np.array_equal(wide.attribution.certain_half_widths, wide.attribution.half_widths)
+    # A higher confidence is not overruled.
+    rows = [sum(play(run_of(model_like_game(10, seed=16), top_k=2, confidence=level), model_like_game(10, seed=16)))
+            for level in (CERTAINTY, 0.999999)]  # fmt: skip
+    assert rows[0] < rows[1]
 
 
 def test_top_k_waits_for_min_evaluations_and_for_every_output() -> None:

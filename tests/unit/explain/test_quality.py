@@ -16,7 +16,7 @@ from explicate_server.explain import (
     explain_game,
     quality,
 )
-from explicate_server.explain.attribution import certain_top, interval_ratios
+from explicate_server.explain.attribution import interval_ratios
 from explicate_server.explain.estimators.kernel_shap import KernelShap
 from explicate_server.explain.quality import FaithfulnessCheck, Quality, Record
 from support.exact_games import TableGame, model_like_game, random_game
@@ -40,7 +40,8 @@ def attribution_of(
         values=centre,
         standard_errors=widths / 2,
         half_widths=widths,
-        certain_half_widths=widths,
+        degrees_of_freedom=np.full(len(centre), 1e9),
+        confidence=0.95,
         baseline=np.zeros(len(centre)),
         held_out_r_squared=np.full(len(centre), np.nan),
         exact=False,
@@ -162,15 +163,12 @@ def test_interval_ratios_are_half_widths_over_the_range_of_the_values_and_zero()
     assert np.isnan(interval_ratios(attribution_of([[1.0, 2.0]], np.nan))).all()
 
 
-def test_the_first_k_are_certain_when_their_intervals_by_size_are_clear_of_all_others() -> None:
-    # By size −9 ± 1 is in [8, 10], 5 ± 2 in [3, 7], −4 ± 0.5 in [3.5, 4.5], 1 ± 3 straddles zero: [0, 4].
-    attribution = attribution_of([[1.0, -9.0, 5.0, -4.0]], [[3.0, 1.0, 2.0, 0.5]])
-    assert certain_top(attribution).tolist() == [[True, False, False, True]]
-    # Without the wide one −4 and 5 still overlap, but together they are clear of 1 ± 2.
-    attribution = attribution_of([[1.0, -9.0, 5.0, -4.0]], [[2.0, 1.0, 2.0, 0.5]])
-    assert certain_top(attribution).tolist() == [[True, False, True, True]]
-    assert certain_top_k(attribution) == [4]
-    assert certain_top_k(attribution_of([[1.0, -9.0, 5.0, -4.0]], [[3.0, 1.0, 2.0, 0.5]])) == [1]
+def test_the_first_k_count_as_certain_up_to_the_last_k_that_is() -> None:
+    # 9, 5 and 4 are 4 and 1 apart, 4 and 1 are 3.
+    assert certain_top_k(attribution_of([[1.0, -9.0, 5.0, -4.0]], 0.1)) == [4]
+    assert certain_top_k(attribution_of([[1.0, -9.0, 5.0, -4.0]], 1.0)) == [4]
+    assert certain_top_k(attribution_of([[1.0, -9.0, 5.0, -4.0]], [[3.0, 1.0, 1.0, 1.0]])) == [1]
+    assert certain_top_k(attribution_of([[1.0, -9.0, 5.0, -4.0]], 9.0)) == [0]
     assert np.isnan(certain_top_k(attribution_of([[1.0, 2.0]], np.nan))).all()
     assert certain_top_k(attribution_of([[1.0]], 0.5)) == [1]
 

@@ -28,7 +28,7 @@ class Quality:
     infidelity: squared error of what absent features should take away, as a fraction of its mean square; 0 is best,
         above 1 is worse than saying nothing.
     largest_interval_ratio: half-width of the widest interval over the range of the attributions and 0.
-    certain_top_k: how many of the strongest features are certain to be the strongest, at .975 or `confidence` if that
+    certain_top_k: how many of the strongest features are certain to be the strongest, at .98 or `confidence` if that
         is higher; None where all are known to be of one size.
     comprehensiveness: the fall without the top features, high is good; with quality "full" only.
     sufficiency: the fall with the top features alone, low is good; with quality "full" only.

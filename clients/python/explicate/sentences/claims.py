@@ -228,7 +228,8 @@ class MoveTogether(Claim):
     def found(cls, figures: Figures) -> Iterator[Claim]:
         told: set[str] = set()
         spoken = [*WeighMost.found(figures), *Point.found(figures)]
-        named = (name for claim in spoken for part in claim.names for name, _ in part.columns)
+        parts = (part for claim in spoken if isinstance(claim, WeighMost | Point) for part in claim.names)
+        named = (name for part in parts for name, _ in part.columns)
         for column in dict.fromkeys(named):
             others = tuple(figures.copies.get(column, ()))
             if others and column not in told and len(told) < _MOST_COPIES:

@@ -335,8 +335,9 @@ class ExplainOptions(_message.Message):
     seed: _builtins.int
     """Seed of all random choices. Same seed, same answer."""
     top_k: _builtins.int
-    """Stop once it is certain which `top_k` features have the largest attributions by size: their intervals are clear of
-    all others, at a level of their own, .975, or at `confidence` if that is higher. From 1; default: never stop for that.
+    """Stop once it is certain which `top_k` features have the largest attributions by size: one-sided tests of each of them
+    against each other feature leave a doubt of at most .02 in sum, or of 1 - `confidence` if that is less. From 1;
+    default: never stop for that.
     """
     quality: Global___QualityLevel.ValueType
     """How much is said of the explanation's quality."""
@@ -1135,8 +1136,8 @@ class Quality(_message.Message):
     """
     certain_top_k: _builtins.int
     """How many of the features with the largest attributions by size are certain to be the largest: the most k for
-    which the intervals of the first k are clear of all others (see `top_k`); the smallest over outputs. Unset without
-    intervals, and when all attributions are known to be of one size, so that none is the strongest.
+    which it is certain which are the first k (see `top_k`); the smallest over outputs. Unset without intervals, and when
+    all attributions are known to be of one size, so that none is the strongest.
     """
     @_builtins.property
     def comprehensiveness(self) -> Global___Faithfulness:

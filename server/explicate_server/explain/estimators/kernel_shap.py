@@ -31,6 +31,8 @@ SURROGATE_LEAST_GAIN = 0.05
 SURROGATE_MAX_PLAYERS = 64
 # Beyond this many outputs, which share one kernel, it would cost more than all the rest of the fit.
 SURROGATE_MAX_OUTPUTS = 64
+# Beyond this many, players squared times outputs, correlations of errors would cost more than all the rest of the fit.
+MAX_CORRELATIONS = 2**20
 # Fewer pairs than this have no halves worth a fit.
 LEAST_PAIRS_TO_HALVE = 4
 # Without the only pair there is nothing to fit.
@@ -99,27 +101,18 @@ class KernelShap:
 
     def estimate(self) -> Attribution:
         """Shapley values as far as the evaluated pairs tell them."""
-        game, pairs = self._game, self._pairs
-        n, delta = game.n_players, game.full - game.empty
-        exact = self._complete
-        if len(pairs):
-            values, errors, degrees_of_freedom, held_out = self._fitted(delta, exact=exact)
-        else:
-            values = np.repeat(delta[:, None] / max(n, 1), n, axis=1)
-            errors = np.full_like(values, np.nan)
-            degrees_of_freedom = np.ones(game.n_outputs)
-            held_out = np.full(game.n_outputs, np.nan)
-        if exact:
-            errors = np.zeros_like(values)
+        game, exact = self._game, self._complete
+        fit, held_out = self._fitted(game.full - game.empty, exact=exact)
         return Attribution.sampled(
-            values,
-            errors,
-            degrees_of_freedom=degrees_of_freedom[:, None],
+            fit.values,
+            np.zeros_like(fit.values) if exact else fit.standard_errors,
+            degrees_of_freedom=fit.degrees_of_freedom[:, None],
             confidence=game.confidence,
             baseline=game.empty,
             held_out_r_squared=held_out,
             additive=True,
             exact=exact,
+            correlations=fit.correlations,
         )
 
     def halves(self) -> tuple[Floats, Floats] | None:
@@ -150,9 +143,11 @@ class KernelShap:
     def _penalised(self, pairs: _Pairs) -> bool:
         return (2 * len(pairs) + 2) / self._game.n_players < PENALISED_BELOW_EVALUATIONS_PER_PLAYER
 
-    def _fitted(self, delta: Floats, *, exact: bool) -> tuple[Floats, Floats, Floats, Floats]:
-        """Values and errors float64[outputs, n], degrees of freedom and held-out R² float64[outputs]."""
+    def _fitted(self, delta: Floats, *, exact: bool) -> tuple[PairFit, Floats]:
+        """The fit, with a surrogate where that helps, and the held-out R² of the fit without, float64[outputs]."""
         pairs, n = self._pairs, self._game.n_players
+        if not len(pairs):
+            return _nothing_known(delta, n), np.full(len(delta), np.nan)
         regression = PairRegression(pairs.coalitions, pairs.levels, self._sampler)
         per_player = (2 * len(pairs) + 2) / n
         penalised = not exact and self._penalised(pairs)
@@ -162,7 +157,12 @@ class KernelShap:
         if not exact and small and per_player >= SURROGATE_FROM_EVALUATIONS_PER_PLAYER:
             games = np.repeat(np.arange(self._game.games), self._game.outputs_each)
             fit = _with_surrogates(regression, fit, pairs.differences, delta, games, penalised=penalised)
-        return fit.values, fit.standard_errors, fit.degrees_of_freedom, held_out
+        if not exact and n * n * self._game.outputs_each <= MAX_CORRELATIONS:
+            # With a penalty the variances are the largest of several; how their errors go together is not known.
+            apart = np.zeros((len(delta), n, n))
+            together = apart if penalised else regression.correlations(fit.left_out_residuals)
+            fit = replace(fit, correlations=together)
+        return fit, held_out
 
     def _held_out_r_squared(self, regression: PairRegression, fit: PairFit) -> Floats:
         """R² of the additive model on both coalitions of each pair, fitted without the pair, float64[outputs].
@@ -185,6 +185,12 @@ class KernelShap:
         scale = np.maximum(np.abs(pairs.sums).max(axis=0), np.abs(ends_sum))
         defined = spread > total * (VALUE_ROUNDING * scale) ** 2
         return np.where(defined, 1 - errors / np.where(defined, spread, 1.0), np.nan)
+
+
+def _nothing_known(delta: Floats, n_players: int) -> PairFit:
+    """Before the first pair: all players are alike."""
+    values = np.repeat(delta[:, None] / max(n_players, 1), n_players, axis=1)
+    return PairFit(values, np.full_like(values, np.nan), np.zeros((0, len(delta))), np.ones(len(delta)))
 
 
 def _with_surrogates(
@@ -214,10 +220,11 @@ def _with_surrogates(
     used = errors_left <= (1 - SURROGATE_LEAST_GAIN) * squared_errors[worth]
     corrected = surrogate.shapley_values + corrections.values[: len(worth)]
     corrected += (deltas[worth] - corrected.sum(axis=1))[:, None] / corrected.shape[1]  # the rounding of larger numbers
-    values, standard_errors = fit.values.copy(), fit.standard_errors.copy()
+    values, standard_errors, left_out = fit.values.copy(), fit.standard_errors.copy(), fit.left_out_residuals.copy()
     values[worth[used]] = corrected[used]
     standard_errors[worth[used]] = corrections.standard_errors[len(worth) :][used]
-    return replace(fit, values=values, standard_errors=standard_errors)
+    left_out[:, worth[used]] = corrections.left_out_residuals[:, len(worth) :][:, used]
+    return replace(fit, values=values, standard_errors=standard_errors, left_out_residuals=left_out)
 
 
 # Rows a player before the tolerance may stop. Coverage at the stop (`python -m benchmarks.accuracy --stops --floors`)

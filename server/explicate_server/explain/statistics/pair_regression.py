@@ -25,12 +25,14 @@ class PairFit:
         standard_errors: float64[outputs, n].
         left_out_residuals: float64[pairs, outputs], √w times the error of each d when its pair is left out.
         degrees_of_freedom: float64[outputs], pairs minus the parameters used.
+        correlations: float64[outputs, n, n], of the errors of the values; None where they were not asked for.
     """
 
     values: Floats
     standard_errors: Floats
     left_out_residuals: Floats
     degrees_of_freedom: Floats
+    correlations: Floats | None = None
 
 
 class PairRegression:
@@ -81,6 +83,19 @@ class PairRegression:
             fit.degrees_of_freedom[outputs] = n_pairs - self._design.degrees_of_freedom(penalty)
         return fit
 
+    def correlations(self, left_out_residuals: Floats) -> Floats:
+        """Correlations of the errors of phi, float64[outputs, n, n], of a fit without a penalty that left these,
+        float64[pairs, outputs]: from the covariances on whose diagonal the standard errors are. 0 where nothing varies.
+        """
+        influence = self._design.rows @ self._design.inverse(0.0)
+        correlations = np.empty((left_out_residuals.shape[1], *influence.shape[1:] * 2))
+        for output, residuals in enumerate((np.sqrt(self.unseen_shares)[:, None] * left_out_residuals).T):
+            parts = residuals[:, None] * influence  # what each pair adds to the error of each value [pairs, n]
+            covariances = parts.T @ parts
+            scales = np.sqrt(covariances.diagonal())
+            correlations[output] = covariances * _inverse(scales) * _inverse(scales)[:, None]
+        return correlations
+
     def _least_variances(self, targets: Floats) -> Floats:
         """What a penalty may not lower the variances of float64[m, outputs] targets below, float64[n, outputs].
 
@@ -119,3 +134,8 @@ class PairRegression:
         spread = self._design.inverse(penalty).diagonal() + self._unreached / penalty  # [n]
         bayesian: Floats = spread[:, None] * noise
         return np.maximum(sampling, bayesian)
+
+
+def _inverse(scales: Floats) -> Floats:
+    """1 / scales, 0 for 0."""
+    return np.divide(1.0, scales, out=np.zeros_like(scales), where=scales > 0)
