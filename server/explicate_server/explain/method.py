@@ -41,6 +41,8 @@ class Method:
         additive: whether the values promise to sum to v(N) − v(∅).
         needs_empty: whether v(∅) must be known before.
         refines: whether games of too many players are grouped and refined where the weight is.
+        long_texts_from: from so many players on a text is explained word by word in its sections, not grouped unless
+            that was asked for. None: never.
         previews: whether its values are Shapley values that take many rows, of which an explainer may guess first.
         shared: whether many games can be played on the same coalitions: its estimators are `Shared`, or ask for none.
         round_rows: see RunSettings.round_rows.
@@ -64,6 +66,7 @@ class Method:
     additive: bool = True
     needs_empty: bool = True
     refines: bool = False
+    long_texts_from: int | None = None
     previews: bool = False
     shared: bool = False
     round_rows: int | None = None

@@ -7,9 +7,9 @@ from types import MappingProxyType
 from explicate_server.explain.estimators import (
     additive_exact,
     exact_shap,
-    kernel_shap,
     lime,
     lime_stratified,
+    long_text_shap,
     occlusion,
     partition_shap,
     permutation_shap,
@@ -20,7 +20,7 @@ from explicate_server.explain.method import Method
 # Stands for the method that `chosen` takes.
 AUTO = "auto"
 _FILES = (
-    *(exact_shap, kernel_shap, lime, lime_stratified, occlusion, partition_shap, permutation_shap),
+    *(exact_shap, long_text_shap, lime, lime_stratified, occlusion, partition_shap, permutation_shap),
     *(additive_exact, tree_shap),
 )
 NAMES = tuple(file.METHOD.name for file in _FILES)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from explicate.v1 import table_pb2 as _table_pb2
+from explicate.v1 import text_section_pb2 as _text_section_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -324,7 +325,8 @@ class ExplainOptions(_message.Message):
     """How much is said of the explanation's quality."""
     max_players: _builtins.int
     """Players at most, from 2 to 1024. A longer text is grouped into phrases, and those that weigh most are refined into
-    words. The default grows with `max_evaluations`. Only "kernel-shap" and "permutation-shap" group; the others leave
+    words. The default grows with `max_evaluations`; "kernel-shap" groups no long text unless this is set, see
+    Explanation.sections. Only "kernel-shap" and "permutation-shap" group; the others leave
     it unset in the answer.
     """
     segments: _builtins.int
@@ -553,6 +555,7 @@ class Explanation(_message.Message):
     SEGMENT_MAP_FIELD_NUMBER: _builtins.int
     UNSPACED_SCRIPTS_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
+    SECTIONS_FIELD_NUMBER: _builtins.int
     evaluations: _builtins.int
     """Rows of the model that this explanation rests on, the prediction itself included. It does not depend on
     what other requests have asked.
@@ -601,6 +604,13 @@ class Explanation(_message.Message):
         seen, and for other granularities than GRANULARITY_WORD.
         """
 
+    @_builtins.property
+    def sections(self) -> _containers.RepeatedCompositeFieldContainer[_text_section_pb2.TextSection]:
+        """The sentences of a long text (from about 150 words on, "kernel-shap"), in reading order, each with what its words add
+        together. They are told early: the first rows of a long text keep or drop whole sentences. Empty for other inputs.
+        Features that the model did not read are in none.
+        """
+
     def __init__(
         self,
         *,
@@ -617,10 +627,11 @@ class Explanation(_message.Message):
         segment_map: Global___SegmentMap | None = ...,
         unspaced_scripts: _abc.Iterable[_builtins.str] | None = ...,
         preview: _builtins.bool = ...,
+        sections: _abc.Iterable[_text_section_pb2.TextSection] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "quality", b"quality", "segment_map", b"segment_map"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "method_version", b"method_version", "options", b"options", "preview", b"preview", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "segment_map", b"segment_map", "stop_reason", b"stop_reason", "unspaced_scripts", b"unspaced_scripts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "method_version", b"method_version", "options", b"options", "preview", b"preview", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "sections", b"sections", "segment_map", b"segment_map", "stop_reason", b"stop_reason", "unspaced_scripts", b"unspaced_scripts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
