@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from explicate_bundle.files.onnx_file import ExternalDataError, refuse_external_
 from explicate_bundle.files.tree_arrays import TreeArrays
 from explicate_bundle.golden import Golden, read_golden
 from explicate_bundle.input_kind import ModelKind, kind_of, split_kind
-from explicate_bundle.kinds.table_kind import read_trees_of
+from explicate_bundle.kinds.table_kind import read_baselines_of, read_trees_of
 from explicate_bundle.manifest import checks
 from explicate_bundle.signatures import verify_signature
 from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
@@ -88,6 +89,14 @@ class VerifiedBundle:
             BundleError: they are not in the format.
         """
         return read_background(self.folder / BACKGROUND_NAME, self.manifest.tabular)
+
+    def baselines(self) -> Mapping[str, Background]:
+        """The groups of rows that explanations of a tabular model may be set against, by name.
+
+        Raises:
+            BundleError: they are not in the format.
+        """
+        return read_baselines_of(self.folder, self.manifest.tabular)
 
     def lime_statistics(self) -> LimeStatistics | None:
         """What lime draws a table's rows from; None if the bundle has no lime statistics.

@@ -16,6 +16,8 @@ class TextInput:
     text: str
     text_pair: str | None = None
     described: ClassVar[str] = "a text"
+    field: ClassVar[str] = "text"
+    is_file: ClassVar[bool] = False
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -53,6 +55,8 @@ class TabularInput:
 
     cells: Mapping[str, CellValue]
     described: ClassVar[str] = "a row of a table"
+    field: ClassVar[str] = "tabular"
+    is_file: ClassVar[bool] = False
 
     @cached_property
     def digest(self) -> bytes:
@@ -79,6 +83,8 @@ class ImageInput:
 
     content: bytes
     described: ClassVar[str] = "an image"
+    field: ClassVar[str] = "image"
+    is_file: ClassVar[bool] = True
 
     @cached_property
     def digest(self) -> bytes:
@@ -95,5 +101,5 @@ class ImageInput:
         return {"image": base64.b64encode(self.content).decode("ascii")}
 
 
-# Each modality adds its kind of input.
+# Each modality adds its kind of input: what it is called, the field of a request that holds it, whether it is a file.
 ModelInput = TextInput | TabularInput | ImageInput

@@ -12,10 +12,11 @@ value; and of the other columns ``code_frequencies`` float64[codes of all of the
 `TabularSchema`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import chain
 from pathlib import Path
+from typing import Any  # arrays of several types
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,22 +129,33 @@ def read_background(path: Path, schema: TabularSchema) -> Background:
         BundleError: it is not in the format.
     """
     with opened_arrays(path) as arrays:
-        found = {name: arrays[name] for name in ("numbers", "codes", "weights")}
-    for name, wanted in _BACKGROUND_TYPES.items():
-        if found[name].dtype != wanted:
-            raise BundleError(f"background.npz has {name} of type {found[name].dtype}, not {np.dtype(wanted)}")
-    background = Background(**found)
+        background = rows_in(path.name, arrays)
     weights, rows = background.weights, schema.background_rows or len(background)
     if weights.shape != (rows,) or len(background) != rows:
         raise BundleError(
             f"background.npz has {len(background)} rows and weights of shape {weights.shape}; the manifest says "
             f"{rows} rows"
         )
-    if not TableColumns(schema).fits(background.numbers, background.codes):
-        raise BundleError("background.npz has rows that are not of the manifest's columns")
-    if not (np.isfinite(weights).all() and (weights >= 0).all() and abs(weights.sum() - 1) < _CLOSE_TO_ONE):
-        raise BundleError("background.npz has weights that are below 0 or do not sum to 1")
+    check_rows(path.name, background, TableColumns(schema))
     return background
+
+
+def rows_in(file: str, arrays: Mapping[str, NDArray[Any]]) -> Background:
+    """Rows with their weights, as the arrays of a file hold them; raises BundleError for arrays of other types."""
+    found = {name: arrays[name] for name in _BACKGROUND_TYPES}
+    for name, wanted in _BACKGROUND_TYPES.items():
+        if found[name].dtype != wanted:
+            raise BundleError(f"{file} has {name} of type {found[name].dtype}, not {np.dtype(wanted)}")
+    return Background(**found)
+
+
+def check_rows(file: str, background: Background, columns: TableColumns) -> None:
+    """Raise BundleError unless the rows are of these columns, and their weights fit and sum to 1."""
+    weights = background.weights
+    if not columns.fits(background.numbers, background.codes):
+        raise BundleError(f"{file} has rows that are not of the manifest's columns")
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and abs(weights.sum() - 1) < _CLOSE_TO_ONE):
+        raise BundleError(f"{file} has weights that are below 0 or do not sum to 1")
 
 
 def write_background(path: Path, background: Background) -> None:

@@ -90,6 +90,7 @@ class ExportOptions:
     standard: Path | None = None  # the standard.toml that it must meet; None: none
     allow_unmet: bool = False  # publish it even if it does not, with that on record
     waivers: Sequence[Waiver] = ()  # requirements of it that the model need not meet for some time
+    seeds: Sequence[Path] = ()  # runs that differ in the seed alone, for what the standard requires of them
     kept_rows: int = DEFAULT_KEPT_ROWS  # test rows that the bundle keeps, for a server to score again
 
 
@@ -218,7 +219,7 @@ def _judged(
             'or name a file of rows there, test = "FILE"'
         )
     model = open_staged(folder, manifest)
-    checked = judge(standard, model, tested, live=live_of(repository / options.model), say=say)
+    checked = judge(standard, model, tested, live=live_of(repository / options.model), seeds=options.seeds, say=say)
     checked = excused(checked, options.waivers)
     for line in verdict_table(checked).splitlines():
         say(line)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from explicate_standards.standard.waiving import add_waiver_options
+from explicate_standards.standard.waiving import add_seeds_option, add_waiver_options
 
 _DESCRIPTION = """\
 Judge a bundle by a benchmark standard, a file that says what a model must reach before it serves: metrics on all test
@@ -70,14 +70,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         type=Path,
         help='what "live" means (default: the version labelled live beside the bundle, else the newest other one)',
     )
-    parser.add_argument(
-        "--seeds",
-        metavar="RUN",
-        type=Path,
-        nargs="+",
-        default=[],
-        help="runs whose configs differ in training.seed alone, three or more, for what requires seeds.METRIC",
-    )
+    add_seeds_option(parser)
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "fp16", "int8"),

@@ -69,8 +69,8 @@ async def test_a_class_is_answered_from_its_threshold_on_however_it_is_asked_for
     assert alone.explanation.attributions[0].class_index == expected[0]
     assert {score.threshold for score in single.predictions[0].scores} == {THRESHOLD, None}
     answered, below = (next(one for one in single.predictions if (one.index == 0) == first) for first in (True, False))
-    assert wording.thresholds(answered) == f"{FIRST} from 0.3 on"
-    assert wording.thresholds(below) == f"{FIRST} only from 0.3 on"
+    assert wording.decided_by(answered) == f"{FIRST} from 0.3 on"
+    assert wording.decided_by(below) == f"{FIRST} only from 0.3 on"
     assert told.decision is not None
     assert [(one.label, one.goal) for one in told.decision.thresholds] == [(FIRST, "recall of at least 0.9")]
 
@@ -97,6 +97,9 @@ async def test_what_costs_least_is_answered(repository: Path) -> None:
     wrong = 1 - scores
     wrong[:, :-1] += 8 * scores[:, [-1]]  # whatever else is answered to what is the last class costs 9
     assert [one.index for one in single.predictions] == wrong.argmin(axis=1).tolist() == list(whole.predicted)
+    for one, costs in zip(single.predictions, wrong.tolist(), strict=True):
+        assert [score.expected_cost for score in one.scores] == pytest.approx(costs)
+        assert wording.decided_by(one).startswith(f"expected cost {one.label} {min(costs):.3g}, ")
     assert whole.labels.count(LAST) > scores.argmax(axis=1).tolist().count(len(CLASSES.labels) - 1)
 
 

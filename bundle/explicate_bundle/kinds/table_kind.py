@@ -4,7 +4,7 @@
 graph's form (see `TabularSchema`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any  # arrays of several types
 
@@ -17,12 +17,13 @@ from explicate_bundle.cells.date_notation import DateNotation
 from explicate_bundle.cells.number_notation import NumberNotation
 from explicate_bundle.columns import NUMERIC_TYPES, TableColumns, TableRows
 from explicate_bundle.errors import BundleError
+from explicate_bundle.files.baseline_rows import MOST_BASELINES, baseline_name_problem, read_baselines
 from explicate_bundle.files.tree_arrays import TreeArrays, read_trees
 from explicate_bundle.kinds.kind import Arrays, Check, InputTalk
 from explicate_bundle.model_inputs import ModelInput, TabularInput
 from explicate_bundle.objective import OBJECTIVES
-from explicate_bundle.table_arrays import read_background, read_lime_statistics
-from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME, TREES_NAME
+from explicate_bundle.table_arrays import Background, read_background, read_lime_statistics
+from explicate_bundle.writing import BACKGROUND_NAME, BASELINES_NAME, LIME_NAME, TREES_NAME
 
 _MAX_COLUMNS = 10_000
 _MAX_BACKGROUND_ROWS = 1024
@@ -45,9 +46,13 @@ class TableKind:
     has_segments = False
 
     def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:
-        """The background, and what lime draws rows from and the trees if the bundle has them."""
+        """The background, and what lime draws rows from, the trees and the baselines if the bundle has them."""
         tabular = manifest.tabular
-        more = {LIME_NAME: tabular.lime_statistics, TREES_NAME: tells_trees(tabular)}
+        more = {
+            LIME_NAME: tabular.lime_statistics,
+            TREES_NAME: tells_trees(tabular),
+            BASELINES_NAME: bool(tabular.baselines),
+        }
         return [BACKGROUND_NAME, *(name for name, there in more.items() if there)]
 
     def checks(self, manifest: bundle_pb2.Bundle) -> Iterator[Check]:
@@ -62,6 +67,7 @@ class TableKind:
         for left_out in manifest.tabular.left_out:
             apart = not left_out.forbidden or left_out.name not in names
             yield apart, f"tabular.left_out forbids {left_out.name!r}, which the model reads"
+        yield from _baseline_checks(manifest.tabular)
         yield from _form_checks(manifest)
 
     def check_contents(self, folder: Path, manifest: bundle_pb2.Bundle) -> None:
@@ -69,6 +75,7 @@ class TableKind:
         read_background(folder / BACKGROUND_NAME, manifest.tabular)
         if manifest.tabular.lime_statistics:
             read_lime_statistics(folder / LIME_NAME, manifest.tabular)
+        read_baselines_of(folder, manifest.tabular)
         read_trees_of(folder, manifest)
 
     def pack(self, inputs: Sequence[ModelInput], manifest: bundle_pb2.Bundle) -> dict[str, NDArray[Any]]:
@@ -112,6 +119,24 @@ def read_trees_of(folder: Path, manifest: bundle_pb2.Bundle) -> TreeArrays | Non
         return None
     outputs, players = len(manifest.class_labels) or 1, len(TableColumns(schema).players)
     return read_trees(folder / TREES_NAME, schema.trees, players=players, outputs=outputs)
+
+
+def read_baselines_of(folder: Path, schema: bundle_pb2.TabularSchema) -> Mapping[str, Background]:
+    """The groups of rows that explanations may be set against, by name; empty of a model that has none.
+
+    Raises:
+        BundleError: they are not in the format.
+    """
+    return read_baselines(folder / BASELINES_NAME, schema) if schema.baselines else {}
+
+
+def _baseline_checks(tabular: bundle_pb2.TabularSchema) -> Iterator[Check]:
+    names = [group.name for group in tabular.baselines]
+    yield len(names) <= MOST_BASELINES, f"{len(names)} tabular.baselines; at most {MOST_BASELINES} are possible"
+    yield len(set(names)) == len(names), "names in tabular.baselines repeat"
+    for group in tabular.baselines:
+        yield not baseline_name_problem(group.name), f"tabular.baselines: {baseline_name_problem(group.name)}"
+        yield 1 <= group.rows <= _MAX_BACKGROUND_ROWS, f"tabular.baselines[{group.name}].rows is {group.rows}"
 
 
 def _form_checks(manifest: bundle_pb2.Bundle) -> Iterator[Check]:

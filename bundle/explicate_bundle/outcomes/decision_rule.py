@@ -46,12 +46,16 @@ class Decision:
         if self.several:
             return np.asarray(scores >= self.thresholds)
         if self.costs is not None:
-            return np.asarray((scores @ self.costs).argmin(axis=1))
+            return np.asarray(self.expected_costs(scores).argmin(axis=1))
         reached = scores >= self.thresholds  # False of a class without one
         multiples = np.where(reached, scores / self.thresholds, -np.inf)
         own = np.isnan(self.thresholds)
         rest = np.where(own, scores, -np.inf) if own.any() else scores / self.thresholds
         return np.asarray(np.where(reached.any(axis=1), multiples.argmax(axis=1), rest.argmax(axis=1)))
+
+    def expected_costs(self, scores: Floats) -> Floats:
+        """What answering each class costs on average, float64[rows, classes]; of a rule with costs."""
+        return np.asarray(scores @ self.costs)
 
     def leading(self, scores: Floats) -> NDArray[np.intp]:
         """Which output is explained where none is named, intp[rows]: the class, or the label most above its own."""

@@ -38,6 +38,7 @@ class ClassScore:
 
     The probability is the softmax of all logits; for a multi-label model the sigmoid of the label's own logit.
     threshold: the probability from which on it is answered, where the model has one for it.
+    expected_cost: what answering it costs on average, where the model weighs costs; the least decides.
     """
 
     index: int
@@ -45,6 +46,7 @@ class ClassScore:
     probability: float
     logit: float
     threshold: float | None = field(default=None, metadata=ONLY_SOME_KINDS)
+    expected_cost: float | None = field(default=None, metadata=ONLY_SOME_KINDS)
 
 
 @dataclass(frozen=True)

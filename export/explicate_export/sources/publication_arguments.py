@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from explicate_standards.standard.waiving import add_waiver_options, given_waivers
+from explicate_standards.standard.waiving import add_seeds_option, add_waiver_options, given_waivers
 
 if TYPE_CHECKING:
     from explicate_export.export import ExportOptions
@@ -48,6 +48,7 @@ def add_extras(parser: argparse.ArgumentParser, *, inputs: str, reduced: str) ->
         "%(default)s, fewer where they take more than 8 MiB)",
     )
     add_waiver_options(parser)
+    add_seeds_option(parser)
     parser.add_argument(
         "--variants",
         metavar="auto|none|NAMES",
@@ -68,6 +69,8 @@ def publication(args: argparse.Namespace, model: str) -> "ExportOptions":
         raise UsageError(f"--evaluate-inputs must be at least 1, not {args.evaluate_inputs}")
     if args.standard_rows < 0:
         raise UsageError(f"--standard-rows must be at least 0, not {args.standard_rows}")
+    if args.seeds and args.standard is None:
+        raise UsageError("--seeds are for what a standard requires of seeds.METRIC: give --standard, too")
     waivers = given_waivers(args)
     check_target(args.repository, model, version=args.version)
     variants = _variants(args.variants)
@@ -86,6 +89,7 @@ def publication(args: argparse.Namespace, model: str) -> "ExportOptions":
         standard=args.standard,
         allow_unmet=args.allow_unmet,
         waivers=waivers,
+        seeds=tuple(args.seeds),
         kept_rows=args.standard_rows,
     )
 

@@ -1,8 +1,8 @@
 """Explain a plain function of coalitions, with no server: for tests, benchmarks and notebooks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
@@ -11,9 +11,11 @@ from threadpoolctl import ThreadpoolController
 
 from explicate_server.explain.attribution import Booleans, Floats, Indices
 from explicate_server.explain.game import Asked, GameInfo
+from explicate_server.explain.interactions.strongest_pairs import StrongestPairs, strongest_pairs
 from explicate_server.explain.method import MAX_SEED, Method
 from explicate_server.explain.methods import AUTO, METHODS, chosen
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
+from explicate_server.explain.reduction import Reduction
 from explicate_server.explain.rounds import ExplanationRun, StopReason, require_finite
 
 Value = Callable[[Any], ArrayLike]
@@ -37,6 +39,7 @@ class GameExplanation:
         converged: tolerance or top_k were met or the values are exact.
         quality: how far to trust it.
         groups: intp[n_players], the group of each player; None when each is its own.
+        interactions: of each output the strongest pairs, if they were asked for; None if too little was evaluated.
     """
 
     values: Floats
@@ -51,6 +54,7 @@ class GameExplanation:
     converged: bool
     quality: Quality
     groups: Indices | None
+    interactions: Sequence[StrongestPairs] | None = None
 
 
 def explain_game(
@@ -66,9 +70,11 @@ def explain_game(
     confidence: float = 0.95,
     max_players: int | None = None,
     quality: Literal["basic", "full"] = "basic",
+    interactions: int | None = None,
     reads: str = "text",
     drawn: Booleans | None = None,
     breaks: Indices | None = None,
+    reduction: Reduction | None = None,
     on_round: Callable[[GameExplanation], None] | None = None,
 ) -> GameExplanation:
     """Attribute v(N) of a game to its players.
@@ -84,10 +90,12 @@ def explain_game(
         max_players: more players than this are grouped (refinement.py) by methods that can; None never groups them.
         quality: "full" evaluates up to 20 rows more, beyond max_evaluations, for comprehensiveness and sufficiency; not
             of drawn rows, which have no coalition without exactly one player.
+        interactions: how many of the strongest pairs of players to tell, by methods that can (`Method.interacts`).
         reads: the kind of input that is explained; only "lime" and "lime-stratified" differ by it.
         drawn: bool[rows, n], which players are present in the rows that "lime" of a table fits, the first one the input
             itself. The game is then asked for these rows by their numbers.
         breaks: intp[n − 1], how much parts each player from the next where they are grouped; see GameInfo.
+        reduction: of the n players, some of them as one and some always present; the values are those of its players.
         on_round: called with the estimate after every round.
 
     Raises:
@@ -95,10 +103,20 @@ def explain_game(
         TooFewEvaluationsError: the method cannot do with max_evaluations.
         NonFiniteValueError: the game gave NaN or infinity.
     """
+    if reduction is not None:
+        if drawn is not None or len(reduction.owner) != n_players:
+            raise ValueError(f"The reduction must be of the {n_players} players, and of coalitions, not of drawn rows.")
+        value, n_players, breaks = _reduced(value, reduction), reduction.n_players, reduction.breaks(breaks)
     played = _checked_method(method, n_players, max_evaluations, reads=reads, seed=seed, confidence=confidence)
-    for name, number, least in (("max_players", max_players, 2), ("top_k", top_k, 1)):
+    for name, number, least in (
+        ("max_players", max_players, 2),
+        ("top_k", top_k, 1),
+        ("interactions", interactions, 1),
+    ):
         if number is not None and number < least:
             raise ValueError(f"{name} is {number}; it must be at least {least}.")
+    if interactions is not None and not played.interacts:
+        raise ValueError(f"{played.name} does not tell interactions.")
     most_players = n_players if max_players is None or not played.refines else max_players
     settings = played.settings(
         min(n_players, most_players),
@@ -117,7 +135,14 @@ def explain_game(
         if on_round is not None:
             on_round(_explanation(run, game, squeeze=squeeze))
     explanation = _explanation(run, game, squeeze=squeeze)
+    if interactions is not None:
+        pairs = _on_one_thread(partial(strongest_pairs, count=interactions), run.rows, run.attribution, game)
+        explanation = replace(explanation, interactions=pairs)
     return explanation if quality == "basic" or drawn is not None else _with_faithfulness(explanation, run, game, value)
+
+
+def _reduced(value: Value, reduction: Reduction) -> Value:
+    return lambda coalitions: value(reduction.spread(coalitions))
 
 
 def _on_one_thread(

@@ -40,10 +40,13 @@ class Method:
         lacks: what is said of a model that does not have what it needs, and the remedy.
         additive: whether the values promise to sum to v(N) − v(∅).
         needs_empty: whether v(∅) must be known before.
+        takes_baseline: whether a caller may choose what stands in for absent players.
         refines: whether games of too many players are grouped and refined where the weight is.
         long_texts_from: from so many players on a text is explained word by word in its sections, not grouped unless
             that was asked for. None: never.
         previews: whether its values are Shapley values that take many rows, of which an explainer may guess first.
+        interacts: whether its rows tell what pairs of players do together: they come as S, N∖S, of all sizes; or its
+            games are told.
         shared: whether many games can be played on the same coalitions: its estimators are `Shared`, or ask for none.
         round_rows: see RunSettings.round_rows.
         differs: the fields that have another value for a kind of input, by its name.
@@ -65,9 +68,11 @@ class Method:
     lacks: str = ""
     additive: bool = True
     needs_empty: bool = True
+    takes_baseline: bool = True
     refines: bool = False
     long_texts_from: int | None = None
     previews: bool = False
+    interacts: bool = False
     shared: bool = False
     round_rows: int | None = None
     differs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

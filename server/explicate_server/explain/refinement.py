@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
-from explicate_server.explain.game import Asked, Estimator, GameInfo
+from explicate_server.explain.game import WALL, Asked, Estimator, GameInfo
 from explicate_server.explain.groups import phrases, recut, spread, starts
 
 Build = Callable[[GameInfo, int], Estimator]
@@ -32,10 +32,18 @@ SPEAKING_ROWS_PER_GROUP = 4
 
 
 def refined(build: Build, game: GameInfo, *, max_players: int, max_evaluations: int) -> Estimator:
-    """What `build` makes of the game itself where it has at most `max_players`, else of its phrases."""
+    """What `build` makes of the game itself where it has at most `max_players`, else of its phrases: at least as many
+    as walls allow.
+    """
+    max_players = max(max_players, _least_groups(game))
     if game.n_players <= max_players:
         return build(game, max_evaluations)
     return Refinement(build, game, max_players=max_players, max_evaluations=max_evaluations)
+
+
+def _least_groups(game: GameInfo) -> int:
+    """How few groups a game can be cut into: none goes across a wall."""
+    return 1 if game.breaks is None else 1 + int((game.breaks >= WALL).sum())
 
 
 @dataclass
@@ -59,7 +67,7 @@ class Refinement:
         self._game = game
         first_rows = int(FIRST_SHARE * max_evaluations)
         self._last_rows = max_evaluations - first_rows
-        self._max_groups = max(2, min(max_players, self._last_rows // LAST_ROWS_PER_GROUP))
+        self._max_groups = max(2, _least_groups(game), min(max_players, self._last_rows // LAST_ROWS_PER_GROUP))
         self._known: dict[bytes, Floats] = {}
         self._asked: tuple[Booleans, Booleans] | None = None
         first_groups = phrases(game.n_players, max(2, int(first_rows / FIRST_ROWS_PER_GROUP)), game.breaks)

@@ -115,6 +115,13 @@ class ExplanationRun:
         """
         return self._goal() is not None
 
+    @property
+    def rows(self) -> tuple[Booleans, Floats] | None:
+        """The coalitions that were evaluated, bool[m, n], and their values float64[m, outputs], as far as they are kept
+        (see `Record`), without v(∅) and v(N); None when there are none.
+        """
+        return self._record.rows()
+
     def quality(self, game: GameInfo) -> Quality:
         """How far the current estimate of the game can be trusted."""
         return self.figures(game).quality()

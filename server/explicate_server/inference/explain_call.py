@@ -24,6 +24,7 @@ from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.rounds import StopReason
 from explicate_server.inference.admission import Seat
 from explicate_server.inference.asking.additions import NOTHING_ADDED, Additions
+from explicate_server.inference.asking.baselines import stand_in
 from explicate_server.inference.asking.targets import Outputs
 from explicate_server.inference.evaluations import Evaluations, GameValues, Timings, ValueStore
 from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, ResolvedOptions
@@ -131,7 +132,7 @@ class ExplainCall:
         # Everything that the game's values depend on.
         key = (
             *(served.bundle.digest, runtime.name, runtime.precision),
-            *(digest, self._players, options.masking),
+            *(digest, self._players, options.masking, options.baseline and options.baseline.key),
             *(() if drawn is None else (options.max_evaluations, options.seed)),
         )
         with self._store.game(key, caller=self._caller) as known:
@@ -143,15 +144,17 @@ class ExplainCall:
     async def _prepare(self, value: ModelInput, field_path: str) -> tuple[EncodedInput, Game, bytes]:
         """The input ready for the model, its game, and its digest: of 8 MiB that alone takes 10 ms."""
         started_s = time.monotonic()
-        modality = self._served.modality
+        modality, baseline = self._served.modality, self._checked.baseline
 
         def prepare() -> tuple[EncodedInput, Game, bytes]:
             (encoded,) = encode_inputs(self._served, [value], [field_path])
-            game = modality.game(value, encoded, players=self._players, masking=self._checked.masking)
+            instead = stand_in(self._served, baseline)
+            game = modality.game(value, encoded, players=self._players, masking=self._checked.masking, stand_in=instead)
             return encoded, game, value.digest
 
         with tracing.span("prepare"):
-            pool = self._workers.encoding(value.encoding_cost, self._workers.explain)
+            cost = value.encoding_cost + (baseline.encoding_cost if baseline else 0)
+            pool = self._workers.encoding(cost, self._workers.explain)
             encoded, game, digest = await self._in_worker(prepare, pool=pool)
         if len(game.players) > MAX_PLAYERS:
             kind = self._players.replace("-", " ")

@@ -7,6 +7,12 @@ from explicate_bundle.images import DEFAULT_SEGMENTS
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.method import DRAWN, MAX_SEED, Method
 from explicate_server.explain.methods import AUTO, NAMES, chosen, methods_of
+from explicate_server.inference.asking.baselines import (
+    Baseline,
+    baseline_masking,
+    baseline_violations,
+    resolved_baseline,
+)
 from explicate_server.inference.asking.targets import PREDICTED_CLASS, Target, target_violations
 from explicate_server.registry.records import Choices
 from explicate_server.settings import Settings
@@ -53,6 +59,7 @@ class ExplainOptions:
     quality: str | None = None
     max_players: int | None = None
     segments: int | None = None
+    baseline: Baseline | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class ResolvedOptions:
     """Options with every default filled in.
 
     ``granularity`` is None where there is nothing to choose, ``max_players`` for a method that does not group players,
-    ``segments`` where their number is not chosen.
+    ``segments`` where their number is not chosen, ``baseline`` for the model's own background or masking.
     """
 
     method: Method
@@ -78,6 +85,7 @@ class ResolvedOptions:
     quality: str
     max_players: int | None
     segments: int | None
+    baseline: Baseline | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,11 @@ class CheckedOptions:
     granularity: str | None
     choices: Choices
     settings: Settings
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """What stands in for absent players; None for the model's own background or masking."""
+        return resolved_baseline(self.given.baseline, self.choices.baselines)
 
     @property
     def time_limit_s(self) -> float:
@@ -144,6 +157,7 @@ class CheckedOptions:
             quality=given.quality or "basic",
             max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
             segments=self.segments,
+            baseline=self.baseline,
         )
 
     def _worthwhile(self, method: Method, players: int, max_evaluations: int) -> int:
@@ -195,9 +209,23 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
         *_number_violations(options, settings),
         *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),
         *_method_violations(options, method, choices),
+        *baseline_violations(options.baseline, method, choices.baselines),
     ]
     if violations:
         raise InvalidRequest(violations)
+    masking = _masking(options, method, choices)
+    return CheckedOptions(options, method, masking, _granularity(options, method, choices), choices, settings)
+
+
+def _masking(options: ExplainOptions, method: Method, choices: Choices) -> str:
+    """How absence is expressed.
+
+    Raises:
+        InvalidRequest: the method or the baseline knows another one.
+        NotServable: the model does not have it.
+    """
+    if resolved_baseline(options.baseline, choices.baselines) is not None:
+        return baseline_masking(options.masking, choices.baselines)
     default = method.default_masking if method.default_masking in choices.maskings else choices.maskings[0]
     masking = options.masking or default
     if masking not in choices.maskings:
@@ -208,7 +236,7 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
     if method.drawn is not (masking == DRAWN):
         problem = f"is {masking}; for a table, lime knows only the masking drawn, and only lime knows it"
         raise InvalidRequest([Violation("options.masking", problem)])
-    return CheckedOptions(options, method, masking, _granularity(options, method, choices), choices, settings)
+    return masking
 
 
 def _method(options: ExplainOptions, choices: Choices, players: int) -> Method:

@@ -19,6 +19,7 @@ from explicate_server.errors import MOST_VIOLATIONS_TOLD, DeadlinePassed, Invali
 from explicate_server.explain.methods import AUTO, methods_of
 from explicate_server.explain.quality import Quality
 from explicate_server.inference.admission import Seat
+from explicate_server.inference.asking.baselines import stand_in
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_call import Deadline
 from explicate_server.inference.explain_options import ROWS_THAT_TELL_A_PLAYER, CheckedOptions, ResolvedOptions
@@ -129,7 +130,9 @@ class TableCall:
             if violations:
                 raise InvalidRequest(violations[:MOST_VIOLATIONS_TOLD])
             encoded = modality.encode_packed(table)
-            return modality.games(encoded, {name for name, _ in table.columns}), encoded.unknown_category_columns
+            instead = stand_in(self._served, self._checked.baseline)
+            games = modality.games(encoded, {name for name, _ in table.columns}, stand_in=instead)
+            return games, encoded.unknown_category_columns
 
         with tracing.span("prepare"):
             games, unknown = await self._in_worker(prepare)

@@ -30,7 +30,15 @@ from explicate_bundle.images import (
 from explicate_bundle.model_inputs import ImageInput, ModelInput
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
-from explicate_server.modalities.modality import EncodedInput, Game, ImageUsage, Modality, SegmentPlayer
+from explicate_server.modalities.modality import (
+    BaselineChoices,
+    EncodedInput,
+    Game,
+    ImageUsage,
+    Modality,
+    SegmentPlayer,
+    StandIn,
+)
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 from explicate_server.settings import Settings
@@ -148,6 +156,7 @@ class ImageModality(Modality):
     field = "image"
     maskings: tuple[str, ...] = MASKINGS
     counted: tuple[str, ...] = ("slic", "grid")
+    baselines = BaselineChoices(colours=True)
     max_length = ROW_LENGTH
 
     def __init__(self, schema: ImageSchema, *, max_image_bytes: int, max_image_pixels: int) -> None:
@@ -198,14 +207,23 @@ class ImageModality(Modality):
         """Such as "patch-segments", or "slic-segments-49"."""
         return f"{granularity}-segments" + (f"-{segments}" if segments else "")
 
-    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
+    def game(
+        self,
+        value: ModelInput,  # noqa: ARG002
+        encoded: EncodedInput,
+        *,
+        players: str,
+        masking: str,
+        stand_in: StandIn | None = None,
+    ) -> Game:
         """The game whose players are segments."""
         granularity, _, segments = players.partition("-segments")
         pixels = encoded.row.values
         segment_map = segmented(
             pixels, granularity, segments=int(segments[1:] or 0), patch_size=self._schema.patch_size
         )
-        return _SegmentGame(pixels, segment_map, masking)
+        hidden = hidden_pixels(pixels, segment_map, masking) if stand_in is None else _pixels_of(stand_in, pixels)
+        return _SegmentGame(pixels, segment_map, hidden)
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Join rows to uint8[batch, height, width, 3]."""
@@ -226,16 +244,24 @@ class ImageModality(Modality):
         return EncodedImage(Row(ROW_LENGTH, image.pixels), ImageUsage(image.size, image.box, image.frames))
 
 
+def _pixels_of(stand_in: StandIn, pixels: Pixels) -> Pixels:
+    """Those of another image, or all of one colour, "#rrggbb"; uint8 of the same shape."""
+    if stand_in.encoded is not None:
+        other: Pixels = stand_in.encoded.row.values
+        return other
+    return np.full_like(pixels, tuple(bytes.fromhex(stand_in.colour.removeprefix("#"))))
+
+
 class _SegmentGame(Game):
-    """Players are segments; an absent one shows its mean colour, the image blurred, or grey."""
+    """Players are segments; an absent one shows its mean colour, the image blurred, grey, or what stands in for it."""
 
     segment_map: NDArray[np.intp]
 
-    def __init__(self, pixels: Pixels, segment_map: NDArray[np.intp], masking: str) -> None:
+    def __init__(self, pixels: Pixels, segment_map: NDArray[np.intp], hidden: Pixels) -> None:
         self.segment_map = segment_map
         self.players = segment_players(segment_map)
-        self._hidden = hidden_pixels(pixels, segment_map, masking)
-        self._difference = pixels ^ self._hidden
+        self._hidden = hidden
+        self._difference = pixels ^ hidden
 
     def grouped(self, groups: NDArray[np.intp]) -> list[SegmentPlayer]:
         """The segments of each group as one."""

@@ -22,12 +22,13 @@ from explicate_server.settings import Settings
 class TextPlayer:
     """A part of a text that can be present or absent: a word, a phrase, or all the places of one distinct word.
 
-    ``in_pair`` says whether it is in the second text of a pair.
+    ``in_pair`` says whether it is in the second text of a pair, ``instead`` what a reference text has in its place.
     """
 
     text: str
     spans: tuple[tuple[int, int], ...]
     in_pair: bool = False
+    instead: str | None = None
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,42 @@ class TellsItself(Protocol):
         """Of this input; takes as long as a row of the model."""
 
 
+BASELINE_PATH = "options.baseline"
+"""Of a request, what stands in for absent players."""
+
+
+@dataclass(frozen=True)
+class NamedRows:
+    """A group of rows that a model has by name: how many, and the SHA-256 of their numbers and weights."""
+
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class BaselineChoices:
+    """What may stand in for absent players besides another input of the model's kind.
+
+    Attributes:
+        masking: what absence is called then.
+        groups: of rows, by name.
+        colours: whether a colour may.
+    """
+
+    masking: str = "reference"
+    groups: Mapping[str, NamedRows] = field(default_factory=dict)
+    colours: bool = False
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """What stands in for absent players, ready for a game: another input, a named group of rows, or a colour."""
+
+    encoded: "EncodedInput | None" = None
+    name: str = ""
+    colour: str = ""
+
+
 class EncodedInput(Protocol):
     """One input, ready for the model."""
 
@@ -237,6 +274,9 @@ class Modality(Protocol):
     untold: Mapping[str, str] = MappingProxyType({})
     """Why its model does not tell what methods need, by the same names, where there is more to say than that."""
 
+    baselines: BaselineChoices = BaselineChoices()
+    """What a caller may have stand in for absent players."""
+
     max_length: int
     """Length of the longest row."""
 
@@ -275,9 +315,21 @@ class Modality(Protocol):
     def players_of(self, granularity: str | None, segments: int | None) -> str:
         """What a game's players are called: one of ``granularities`` and, where it is ``counted``, their number."""
 
-    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
+    def game(
+        self,
+        value: ModelInput,
+        encoded: EncodedInput,
+        *,
+        players: str,
+        masking: str,
+        stand_in: StandIn | None = None,
+    ) -> Game:
         """The game of an input: ``players`` is what `players_of` calls them, or "distinct-words" of a text;
-        ``masking`` is one of ``maskings``."""
+        ``masking`` is one of ``maskings``, or that of ``baselines`` with what stands in for absent players.
+
+        Raises:
+            InvalidRequest: what stands in does not go with the input.
+        """
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Join rows to one batch of the graph's inputs."""

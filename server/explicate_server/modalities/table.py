@@ -3,25 +3,12 @@
 An absent player's columns take the values of the background rows, one after the other, so that a coalition is as many
 model rows as the background has (interventional: the background does not depend on the present columns). lime's own
 rows are drawn from statistics of the training data instead, where the bundle has them.
-
-lime's neighbours of a row of a table, drawn from the statistics of the training data, draw for draw as lime does.
-
-Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016; lime 0.2.0.1, lime/lime_tabular.py (__data_inverse) and
-lime/discretize.py at their defaults. For every column a bin of its training values, or a category, is drawn by its
-frequency, independently of the other columns and of the row. In a number's bin its value is then drawn from the normal
-distribution with the bin's mean and standard deviation, cut off at the bin's edges. A column of a drawn row counts as
-present where its bin or category is that of the row that is explained.
-
-Where no value is missing these are lime's own rows. What lime cannot take has bins of its own: a missing number the one
-of the training rows that lacked it, a missing or unknown category its code. Where the training rows had no such value
-it is never drawn, and the column is absent in every row but the first.
-
-One fault of lime is kept with its numbers: a bin with one single value (a quartile that is the column's least value,
-say) gives the distance of that value to the bin's mean, in standard deviations, which is about 0, not the value.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -30,19 +17,22 @@ from numpy.typing import NDArray
 from explicate.v1.bundle_pb2 import TabularSchema
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.cells.cell_readers import SAY_MISSING
-from explicate_bundle.columns import Column, TableColumns
+from explicate_bundle.columns import TableColumns
 from explicate_bundle.kinds.table_kind import told_by
 from explicate_bundle.model_inputs import CellValue, ModelInput, TabularInput
-from explicate_bundle.table_arrays import BINS, Background, LimeStatistics, by_column
+from explicate_bundle.table_arrays import Background, LimeStatistics
 from explicate_server.device import CPU
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
 from explicate_server.explain.trees.pattern_tables import bytes_of_trees
 from explicate_server.modalities.modality import (
+    BaselineChoices,
     ColumnPlayer,
     EncodedInput,
     Game,
     Modality,
+    NamedRows,
+    StandIn,
     TextUsage,
     Told,
 )
@@ -55,84 +45,13 @@ from explicate_server.modalities.packed_table import (
 )
 from explicate_server.modalities.table_claims import CONTRIBUTIONS, TableGraph, ToldBackground, checked_graph, claims
 from explicate_server.modalities.table_games import TableGames
+from explicate_server.modalities.table_sampler import TableSampler
 from explicate_server.modalities.table_trees import TREES, CheckedTrees, ToldTrees, checked_trees
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 from explicate_server.settings import Settings
 
-# lime adds it to the standard deviation of each bin, which may be 0.
-_LEAST_DEVIATION = 1e-11
-
 Floats = NDArray[np.float64]
-
-
-class TableSampler:
-    """Draws rows for one bundle. Safe to use from several threads."""
-
-    def __init__(self, columns: TableColumns, statistics: LimeStatistics) -> None:
-        self._columns = columns
-        self._statistics = statistics
-        # For each place of a model row: numbers first, then codes.
-        self._frequencies = [*statistics.frequencies, *by_column(statistics.code_frequencies, columns)]
-
-    def draw(self, row: Floats, *, rows: int, seed: int) -> tuple[Floats, NDArray[np.bool_]]:
-        """Neighbours of a row.
-
-        Args:
-            row: float64[columns], a model row (see `TableColumns`).
-            rows: how many, the row itself included.
-            seed: of lime's `random_state`, below 2^32.
-
-        Returns:
-            Model rows float64[rows, columns], the first one the row itself, and bool[rows, columns] which columns of
-            each are present, in the schema's order.
-        """
-        random = np.random.RandomState(seed)
-        sample = np.empty((len(self._columns.all), rows)).T  # filled a column at a time
-        present = np.ones((rows, len(self._columns.all)), dtype=np.bool_)
-        for position, column in enumerate(self._columns.all):
-            frequencies = self._frequencies[column.place]
-            sample[:, column.place] = random.choice(len(frequencies), size=rows, p=frequencies)
-            present[1:, position] = sample[1:, column.place] == self._bin(column, row[column.place])
-        for column in self._columns.all:
-            if column.codes is None:
-                bins = sample[1:, column.place].astype(np.intp)
-                sample[1:, column.place] = self._values(column.place, bins, random)
-        sample[0] = row
-        return sample, present
-
-    def _bin(self, column: Column, value: float) -> int:
-        """The bin, or the code, of a value."""
-        if column.codes is not None:
-            return int(value)
-        # As the model and the statistics see it: 0.7 and a quartile of 0.7 are the same float32.
-        rounded = np.float64(np.float32(value))
-        return BINS if np.isnan(rounded) else int(np.searchsorted(self._statistics.edges[column.place, 1:-1], rounded))
-
-    def _values(self, place: int, bins: NDArray[np.intp], random: np.random.RandomState) -> Floats:
-        """Numbers float64[rows] in these bins, NaN in that of missing values.
-
-        Between its edges a standard normal is Φ⁻¹(Φ(least) + u·(Φ(most) − Φ(least))), with the numbers u that
-        `scipy.stats.truncnorm.rvs` takes, which lime calls. That works in logarithms, for ends far out on one side;
-        here the mean lies between the edges, and the plain formula meets it to 4e-12 in less than a third of the time.
-        """
-        from scipy.special import ndtr, ndtri  # models of texts need not wait for it
-
-        statistics = self._statistics
-        means, deviations = statistics.means[place], statistics.deviations[place] + _LEAST_DEVIATION
-        least = (statistics.edges[place, :-1] - means) / deviations
-        most = (statistics.edges[place, 1:] - means) / deviations
-        below = ndtr(least)
-        between = ndtr(most) - below
-        values = np.full(len(bins), np.nan)
-        known = np.flatnonzero(bins < BINS)
-        values[known] = least[bins[known]]
-        wide = known[(least != most)[bins[known]]]
-        bins = bins[wide]
-        draws = ndtri(below[bins] + random.uniform(size=len(wide)) * between[bins])
-        values[wide] = means[bins] + deviations[bins] * np.clip(draws, least[bins], most[bins])
-        return values
-
 
 # All rows cost the same. The queue tells lengths apart in steps of this many.
 ROW_LENGTH = BUCKET_TOKENS
@@ -222,6 +141,17 @@ def _joined(players: Sequence[ColumnPlayer]) -> ColumnPlayer:
     return ColumnPlayer(f"{players[0].name} … {players[-1].name}", columns)
 
 
+def _behind(background: Background) -> tuple[Floats, Floats]:
+    """Model rows float64[b, columns], and their weights, which sum to 1."""
+    rows = np.concatenate([background.numbers, background.codes], axis=1, dtype=np.float64)
+    return rows, background.weights / background.weights.sum()
+
+
+def _named(rows: Floats, weights: Floats) -> NamedRows:
+    digest = sha256(np.concatenate([rows, weights[:, np.newaxis]], axis=1).astype("<f8").tobytes())
+    return NamedRows(len(rows), digest.hexdigest())
+
+
 # Suggestions that are measured and corrected when the model is loaded, up to four times as many: a row of a small
 # network takes microseconds. On a CPU batches of 512 rows give as much as larger ones, which leave a core's cache (of a
 # bare session ExplainTable of the credit model gives .97 so, .88 in batches of 1,850), and who comes behind one waits
@@ -265,15 +195,17 @@ class TabularModality(Modality):
         lime_statistics: LimeStatistics | None = None,
         graph: TableGraph | None = None,
         trees: CheckedTrees | None = None,
+        baselines: Mapping[str, Background] = MappingProxyType({}),
     ) -> None:
         """Take the schema and what its bundle has; ``graph`` of one with contributions or trees, as `checked_graph`
-        gave it, and these as `checked_trees` did.
+        gave it, and these as `checked_trees` did; ``baselines`` may stand in the background's place.
         """
         self._columns = TableColumns(schema)
         self._sampler = TableSampler(self._columns, lime_statistics) if lime_statistics else None
         self.maskings: tuple[str, ...] = ("background", "drawn") if lime_statistics else ("background",)
-        self._background = np.concatenate([background.numbers, background.codes], axis=1, dtype=np.float64)
-        self._weights = background.weights / background.weights.sum()
+        self._background, self._weights = _behind(background)
+        self._groups = {name: _behind(group) for name, group in baselines.items()}
+        self.baselines = BaselineChoices("background", {name: _named(*group) for name, group in self._groups.items()})
         self.row_bytes = self._background[0].nbytes
         self._tells: ToldBackground | ToldTrees | None = None
         if graph is not None and trees is not None:
@@ -290,7 +222,7 @@ class TabularModality(Modality):
         graph = checked_graph(bundle, TableColumns(schema)) if claims(schema) else None
         trees = None if graph is None else checked_trees(bundle, graph)
         told = graph if schema.contributions or trees is not None else None
-        return cls(schema, bundle.background(), bundle.lime_statistics(), told, trees)
+        return cls(schema, bundle.background(), bundle.lime_statistics(), told, trees, bundle.baselines())
 
     @classmethod
     def bytes_beside(cls, bundle: VerifiedBundle) -> int:
@@ -359,26 +291,46 @@ class TabularModality(Modality):
         """Columns."""
         return "columns"
 
-    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
+    def game(
+        self,
+        value: ModelInput,
+        encoded: EncodedInput,
+        *,
+        players: str,  # noqa: ARG002 - there is one kind
+        masking: str,
+        stand_in: StandIn | None = None,
+    ) -> Game:
         """The game whose players are the columns and groups of columns; of "drawn" the columns alone."""
         assert isinstance(value, TabularInput)
+        parts = self._columns, value.cells, encoded.row
+        background, weights, tells = self._behind(stand_in)
         if masking == "drawn":
             assert self._sampler is not None
-            game: _ColumnGame = DrawnGame(self._columns, value.cells, encoded.row, self._sampler)
-        elif self._tells is not None:
-            parts = self._columns, value.cells, encoded.row, self._background, self._weights
-            game = ToldBackgroundGame(*parts, self._tells)
+            game: _ColumnGame = DrawnGame(*parts, self._sampler)
+        elif tells is not None:
+            game = ToldBackgroundGame(*parts, background, weights, tells)
         else:
-            game = BackgroundGame(self._columns, value.cells, encoded.row, self._background, self._weights)
+            game = BackgroundGame(*parts, background, weights)
         unread = [name for name in self._columns.ignored if name in value.cells]
         game.unread = [ColumnPlayer(name, ((name, value.cells[name]),)) for name in unread]
         return game
 
-    def games(self, encoded: EncodedRows, names: Collection[str]) -> TableGames:
+    def games(self, encoded: EncodedRows, names: Collection[str], *, stand_in: StandIn | None = None) -> TableGames:
         """The games of the rows of a table with columns of these names; the masking is the background."""
         values = np.concatenate([row.values for row in encoded.rows])
         unread = [name for name in self._columns.ignored if name in names]
-        return TableGames(self._columns, values, self._background, self._weights, unread, self._tells)
+        background, weights, tells = self._behind(stand_in)
+        return TableGames(self._columns, values, background, weights, unread, tells)
+
+    def _behind(self, stand_in: StandIn | None) -> tuple[Floats, Floats, ToldBackground | ToldTrees | None]:
+        """The rows whose values absent columns take, their weights, and what tells the games beside them."""
+        if stand_in is None:
+            return self._background, self._weights, self._tells
+        if stand_in.encoded is not None:
+            rows, weights = stand_in.encoded.row.values, np.ones(1)
+        else:
+            rows, weights = self._groups[stand_in.name]
+        return rows, weights, self._tells and self._tells.against(rows, weights)
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Join rows to float32[batch, number columns] and int64[batch, other columns], those that there are."""

@@ -79,6 +79,10 @@ class ToldBackground:
         outputs, self._told = graph.contributions(background)
         self._bias = (outputs - self._told.sum(axis=1)).mean(axis=0)
 
+    def against(self, background: _Floats, weights: _Floats) -> "ToldBackground":  # noqa: ARG002 - of trees it needs them
+        """The same with other background rows."""
+        return ToldBackground(self._graph, background)
+
     def beside(self, row: _Floats) -> Contributions:
         """With what each player of a model row float64[1, columns] adds."""
         of_all = self.beside_all([row])

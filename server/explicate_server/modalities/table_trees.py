@@ -6,6 +6,7 @@ asked of golden and background rows, of rows whose cells come from all over them
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,12 @@ class ToldTrees:
         self._graph = graph
         players = len(graph.columns.players)
         self._background = TreeBackground(trees, features_of(graph, background)[1], weights, players=players)
+
+    def against(self, background: _Floats, weights: _Floats) -> "ToldTrees":
+        """The same with other background rows."""
+        other = copy(self)
+        other._background = self._background.against(features_of(self._graph, background)[1], weights)
+        return other
 
     def beside(self, row: _Floats) -> TreeFeatures:
         """With what the trees read of a model row float64[1, columns]."""

@@ -15,8 +15,8 @@ from explicate_bundle.players.words import WORDS_VERSION
 from explicate_bundle.writing import EXPLAINER_NAME
 from explicate_server.errors import Violation
 from explicate_server.modalities.encoded_text import EncodedText, encode_beginnings, encode_for_usage, kept_tokens
-from explicate_server.modalities.modality import EncodedInput, Game, Modality
-from explicate_server.modalities.text_games import ATTRIBUTIONS, DeletionGame, TokenGame
+from explicate_server.modalities.modality import EncodedInput, Game, Modality, StandIn
+from explicate_server.modalities.text_games import ATTRIBUTIONS, DeletionGame, ReferenceGame, TokenGame
 from explicate_server.runtime.batch_cost import stretched
 from explicate_server.runtime.graph_outputs import GraphOutputs
 from explicate_server.runtime.model_runtime import Feeds, Runtime
@@ -113,9 +113,20 @@ class TextModality(Modality):
         """A granularity in the plural."""
         return f"{granularity}s"
 
-    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
+    def game(
+        self,
+        value: ModelInput,  # noqa: ARG002
+        encoded: EncodedInput,
+        *,
+        players: str,
+        masking: str,
+        stand_in: StandIn | None = None,
+    ) -> Game:
         """The game whose players are the words, tokens or sentences of the text, or of both texts of a pair."""
         assert isinstance(encoded, EncodedText)
+        if stand_in is not None:
+            assert isinstance(stand_in.encoded, EncodedText)
+            return ReferenceGame(encoded, stand_in.encoded, players, self.rows)
         if masking == "delete":
             return DeletionGame(encoded, players, self.rows)
         replace = masking == "mask-token"

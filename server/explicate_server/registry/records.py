@@ -16,7 +16,7 @@ from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.objective import CLASSIFICATION, Objective
 from explicate_bundle.repository import BundleLocation
 from explicate_server.explain.method import DRAWN, Method
-from explicate_server.modalities.modality import Modality
+from explicate_server.modalities.modality import BaselineChoices, Modality
 from explicate_server.registry.device_sessions import Sessions
 from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import LIVE, NO_TRAFFIC, Assignment, LabelTarget, Traffic
@@ -74,7 +74,7 @@ class Scales:
 @dataclass(frozen=True)
 class Choices:
     """What may be asked about a model; see ``Modality`` for maskings, granularities, those that are ``counted``, what
-    it ``tells`` and what is ``untold``.
+    it ``tells``, what is ``untold``, and ``baselines``.
 
     Attributes:
         labels: of the outputs; a regression has one, the name of its target.
@@ -89,6 +89,7 @@ class Choices:
     counted: Sequence[str] = ()
     tells: Mapping[str, Collection[str] | None] = field(default_factory=dict)
     untold: Mapping[str, str] = field(default_factory=dict)
+    baselines: BaselineChoices = field(default_factory=BaselineChoices)
 
     def fits(self, method: Method) -> bool:
         """Whether a method can explain the model: it may be of other kinds of input, or need what a bundle may lack."""
@@ -174,7 +175,7 @@ class ServedModel:
         """What may be asked about it."""
         modality, reads = self.modality, self.bundle.kind.reads.name
         maskings, granularities = modality.maskings, modality.granularities
-        more = modality.counted, modality.tells, modality.untold
+        more = modality.counted, modality.tells, modality.untold, modality.baselines
         return Choices(self.labels, self.scales, maskings, granularities, reads, *more)
 
 

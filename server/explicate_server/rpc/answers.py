@@ -5,13 +5,11 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from google.protobuf.struct_pb2 import NULL_VALUE
 from numpy.typing import NDArray
 
 from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
-from explicate.v1 import table_pb2 as table_messages
-from explicate_bundle.model_inputs import CellValue, ModelInput, TextInput
+from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_bundle.objective import Answer
 from explicate_bundle.outcomes.decision_rule import Decision
 from explicate_server.explain.quality import Faithfulness, Quality
@@ -28,6 +26,7 @@ from explicate_server.modalities.modality import (
     TextUsage,
 )
 from explicate_server.registry.records import ServedModel
+from explicate_server.rpc.asked.baseline_messages import baseline_used, cell_message
 from explicate_server.rpc.message_bytes import SLICE_NUMBERS, in_slices
 from explicate_server.rpc.option_messages import number_of, resolved_options
 
@@ -56,6 +55,7 @@ def explanation(
         reused_evaluations=answer.reused_evaluations,
         unspaced_scripts=answer.unspaced_scripts,
         preview=answer.preview,
+        baseline=baseline_used(answer.options.baseline),
     )
     if with_features:
         message.features.extend(_features(value, answer.players))
@@ -120,16 +120,18 @@ def utf16_length(text: str) -> int:
 def _feature(player: Player, offsets: Sequence[Sequence[int]]) -> explanation_messages.Feature:
     """A player as a feature; ``offsets`` are those of each text."""
     match player:
-        case TextPlayer(text, spans, in_pair):
+        case TextPlayer(text, spans, in_pair, instead):
             units = offsets[in_pair]
             messages = [
                 explanation_messages.TextSpan(start=start, end=end, utf16_start=units[start], utf16_end=units[end])
                 for start, end in spans
             ]
-            feature = explanation_messages.TextFeature(text=text, spans=messages, in_pair=in_pair)
+            feature = explanation_messages.TextFeature(text=text, spans=messages, in_pair=in_pair, instead=instead)
             return explanation_messages.Feature(text=feature)
         case ColumnPlayer(name, columns):
-            values = [explanation_messages.ColumnValue(column=column, value=_cell(value)) for column, value in columns]
+            values = [
+                explanation_messages.ColumnValue(column=column, value=cell_message(value)) for column, value in columns
+            ]
             return explanation_messages.Feature(column=explanation_messages.ColumnFeature(name=name, columns=values))
         case SegmentPlayer(number, pixels, (left, top, right, bottom)):
             segment = explanation_messages.SegmentFeature(
@@ -150,12 +152,6 @@ def segment_map(segments: NDArray[np.intp]) -> explanation_messages.SegmentMap:
         else explanation_messages.SEGMENT_ID_ENCODING_UINT32_LITTLE_ENDIAN,
         ids=segments.astype("<u2" if narrow else "<u4").tobytes(),
     )
-
-
-def _cell(value: CellValue) -> table_messages.Cell:
-    if value is None:
-        return table_messages.Cell(missing=NULL_VALUE)
-    return table_messages.Cell(category=value) if isinstance(value, str) else table_messages.Cell(number=value)
 
 
 def model_version(served: ServedModel) -> inference_messages.ModelVersion:
@@ -285,6 +281,7 @@ _OUTCOMES: Mapping[Answer, _Outcome] = {
 def _class_scores(
     labels: Sequence[str], logits: Sequence[float], probabilities: Sequence[float], rule: Decision | None
 ) -> list[inference_messages.ClassScore]:
+    costs = [None] * len(labels) if rule is None or rule.costs is None else rule.expected_costs(np.array(probabilities))
     return [
         inference_messages.ClassScore(
             index=index,
@@ -292,6 +289,7 @@ def _class_scores(
             probability=probability,
             logit=logit,
             threshold=None if rule is None else rule.threshold_of(index),
+            expected_cost=costs[index],
         )
         for index, (label, logit, probability) in enumerate(zip(labels, logits, probabilities, strict=True))
     ]

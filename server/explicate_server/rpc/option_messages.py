@@ -19,6 +19,7 @@ from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.inference.asking.targets import ClassName, Contrast, Target
 from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions, check_options
 from explicate_server.registry.records import Choices
+from explicate_server.rpc.asked.baseline_messages import baseline, baseline_message
 from explicate_server.settings import Settings
 
 
@@ -89,7 +90,7 @@ def explain_options(message: messages.ExplainOptions) -> ExplainOptions:
     """The options as given; enum values this server does not know are refused, not ignored.
 
     Raises:
-        InvalidRequest: an enum has a value without a meaning.
+        InvalidRequest: an enum has a value without a meaning, or a baseline a cell without a value.
     """
     for name, enum in _CHOICES.items():
         number = getattr(message, name)
@@ -102,7 +103,9 @@ def explain_options(message: messages.ExplainOptions) -> ExplainOptions:
     }
     choices: dict[str, Any] = {name: name_of(enum, getattr(message, name)) for name, enum in _CHOICES.items()}
     method = message.method if message.HasField("method") else None
-    return ExplainOptions(method=method, target=_target(message.target), **numbers, **choices)
+    return ExplainOptions(
+        method=method, target=_target(message.target), baseline=baseline(message), **numbers, **choices
+    )
 
 
 def resolved_options(options: ResolvedOptions) -> messages.ExplainOptions:
@@ -110,6 +113,7 @@ def resolved_options(options: ResolvedOptions) -> messages.ExplainOptions:
     return messages.ExplainOptions(
         method=options.method.name,
         target=_target_message(options.target),
+        baseline=baseline_message(options.baseline),
         **{field: getattr(options, ours) for ours, field in _NUMBERS.items()},
         **{name: number_of(enum, getattr(options, name)) for name, enum in _CHOICES.items()},
     )

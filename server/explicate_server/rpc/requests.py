@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import table_pb2 as table_messages
+from explicate.v1.baseline_pb2 import Baseline
 from explicate_bundle.model_inputs import CellValue, ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.modalities.packed_table import CategoryValues, NumberValues, PackedTable
@@ -68,8 +69,8 @@ def model_inputs(messages: Sequence[inference_messages.Input]) -> list[ModelInpu
     return [model_input(message, f"inputs[{index}]") for index, message in enumerate(messages)]
 
 
-def model_input(message: inference_messages.Input, field_path: str) -> ModelInput:
-    """An input.
+def model_input(message: inference_messages.Input | Baseline, field_path: str) -> ModelInput:
+    """An input, or a baseline that is formed like one.
 
     Raises:
         InvalidRequest: it is empty, or has a cell without a value.

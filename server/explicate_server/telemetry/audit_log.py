@@ -191,7 +191,7 @@ def audit_entry(told: Explained, *, with_input: bool) -> dict[str, Any]:
     """
     answer = told.answer
     return {
-        **_asked(told.served, told.call, answer.options),
+        **_asked(told.served, told.call, answer.options, with_input=with_input),
         "evaluations": answer.evaluations,
         "rounds": answer.rounds,
         "stop_reason": answer.stop_reason.value,
@@ -213,7 +213,7 @@ def table_audit_entry(told: ExplainedTable, *, with_input: bool) -> dict[str, An
     """
     answer = told.answer
     return {
-        **_asked(told.served, told.call, answer.options),
+        **_asked(told.served, told.call, answer.options, with_input=with_input),
         "rows": answer.rows,
         "evaluations": answer.evaluations.tolist(),
         "rounds": answer.rounds.tolist(),
@@ -225,7 +225,7 @@ def table_audit_entry(told: ExplainedTable, *, with_input: bool) -> dict[str, An
     }
 
 
-def _asked(served: ServedModel, call: CallRecord, options: ResolvedOptions) -> dict[str, Any]:
+def _asked(served: ServedModel, call: CallRecord, options: ResolvedOptions, *, with_input: bool) -> dict[str, Any]:
     """Who asked whom for what."""
     manifest = served.bundle.manifest
     return {
@@ -240,7 +240,7 @@ def _asked(served: ServedModel, call: CallRecord, options: ResolvedOptions) -> d
         "precision": served.runtime.precision,
         "server_version": _server_version(),
         "method_version": options.method.version,
-        "options": _options(options),
+        "options": _options(options, with_input=with_input),
     }
 
 
@@ -260,10 +260,11 @@ def _server_version() -> str:
     return version("explicate")
 
 
-def _options(options: ResolvedOptions) -> dict[str, Any]:
-    """The options by the names that clients know."""
+def _options(options: ResolvedOptions, *, with_input: bool) -> dict[str, Any]:
+    """The options by the names that clients know; another input that is a baseline is told as the input itself is."""
     held = {item.name: getattr(options, item.name) for item in fields(options)}
-    return held | {"method": options.method.name, "target": _target(options.target)}
+    baseline = options.baseline and options.baseline.document(with_input=with_input)
+    return held | {"method": options.method.name, "target": _target(options.target), "baseline": baseline}
 
 
 def _target(target: Target) -> dict[str, Any] | None:

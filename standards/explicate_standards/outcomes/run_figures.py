@@ -1,6 +1,7 @@
 """What runs say that a bundle does not: what training made a model forget, and what other seeds make of a recipe."""
 
 import json
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -13,7 +14,9 @@ from explicate_standards.evaluated_model import EvaluatedModel
 from explicate_standards.leaderboard.runs import Run, read_run
 from explicate_standards.outcomes.outcomes import Outcomes
 
-_METRICS_NAME = "metrics.json"
+_METRICS_NAME, _CONFIG_NAME = "metrics.json", "config.toml"
+# The option of `[augmentation]` that teaches each disturbance.
+_TAUGHT_BY = {"typos": "typos", "noise": "noise", "contrast": "colour", "brightness": "colour"}
 _FORGETTING = "forgetting"
 
 
@@ -70,6 +73,15 @@ def _forgotten(given: Mapping[str, Any], model: EvaluatedModel) -> Forgotten:
     note = f"{float(given['before']):.4f} before, {float(given['after']):.4f} after"
     about, measured = str(given["about"]), str(given["measured"])
     return Forgotten(about, measured, change, lower, upper, int(given["rows"]), (1 + CONFIDENCE) / 2, note)
+
+
+def trained_disturbances(run: Path) -> frozenset[str]:
+    """The disturbances that a run's `[augmentation]` taught its model; empty where no config lies there."""
+    try:
+        augmentation = tomllib.loads((run / _CONFIG_NAME).read_text(encoding="utf-8")).get("augmentation", {})
+        return frozenset(name for name, option in _TAUGHT_BY.items() if augmentation.get(option))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError):
+        return frozenset()
 
 
 def of_seeds(runs: Sequence[Path], model: EvaluatedModel) -> tuple[Outcomes, ...]:

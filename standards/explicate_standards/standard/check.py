@@ -186,7 +186,7 @@ def _depends_on(
 ) -> dict[str, object]:
     """All that answers depend on: what was kept of another check is not taken over."""
     return {
-        "check": 1,
+        "check": 2,
         "evaluator_version": EVALUATOR_VERSION,
         "content_sha256": model.content_sha256,
         "rows_sha256": rows.sha256,

@@ -11,7 +11,7 @@ from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
 from explicate_standards.evaluated_model import EvaluatedModel
 from explicate_standards.evaluation import DEFAULT_INPUTS, chosen_metrics
-from explicate_standards.held_out_rows import read_rows
+from explicate_standards.held_out_rows import LabelledInput, read_rows
 from explicate_standards.measuring import measure
 from explicate_standards.metrics.interpretability import EVALUATOR_VERSION
 from explicate_standards.outcomes.costs import row_times_ms, size_mb, this_machine
@@ -27,7 +27,7 @@ from explicate_standards.outcomes.rivals import (
     open_rivals,
 )
 from explicate_standards.outcomes.robustness import WORST, Disturbed, disturbances_of, disturbed, right_shares
-from explicate_standards.outcomes.run_figures import forgotten, of_seeds
+from explicate_standards.outcomes.run_figures import forgotten, of_seeds, trained_disturbances
 from explicate_standards.outcomes.slice_rules import Masks, SliceRule, masks, values_of
 from explicate_standards.outcomes.suites import Case, read_suites, run_suites
 from explicate_standards.partial_file import PartialFile
@@ -36,6 +36,9 @@ from explicate_standards.standard.standard import Standard
 from explicate_standards.told import as_message
 
 _TIMES = -1  # place in a partial file
+_CASES = "cases of the suite"
+Asked = tuple[str, str] | str
+"""What is asked: the rows, of a model by its digest and its precision; else disturbed rows or cases by their name."""
 Say = Callable[[str], None]
 Figures = dict[str, bundle_pb2.InterpretabilityFigure | str]
 """By name; a text says why a metric has none."""
@@ -64,6 +67,7 @@ def prepared(
     """
     nothing = outcomes_of(model, rows.labelled[:0], np.zeros((0, model.scales.outputs)))
     needs_seeds, needs_run = _needed(standard, "seeds"), _needed(standard, "run")
+    cases = read_suites(standard.suite, model) if standard.suite is not None else []
     evidence = Evidence(
         nothing,
         {},
@@ -73,7 +77,9 @@ def prepared(
         standard.confidence,
         standard.minimum_rows,
         rules=standard.slices,
+        suite_names=sorted({case.suite for case in cases}),
         groups=_groups(standard, rows, model),
+        trained_disturbances=trained_disturbances(rows.path.parent),
         forgetting=forgotten(rows.path.parent, model) if needs_run else {},
         seeds=of_seeds(seeds, model) if needs_seeds else (),
         size_mb=size_mb(model),
@@ -83,7 +89,6 @@ def prepared(
         with _about(standard, f"requirement {requirement.id!r}"):
             requirement.check(evidence)
     rivals = open_rivals(_needed(standard, "against"), model, rows, folder=standard.path.parent, live=live)
-    cases = read_suites(standard.suite, model) if standard.suite is not None else []
     names = _needed(standard, "disturbance")
     every = dict.fromkeys(
         [*(disturbances_of(model) if WORST in names else ()), *(one for one in names if one != WORST)]
@@ -116,35 +121,22 @@ def measured(given: Prepared, partial: PartialFile, say: Say) -> Evidence:
     """The evidence with all that had to be asked."""
     standard, model, rows, rivals = given.standard, given.model, given.rows, given.rivals
     variants = [(one.precision, one.model) for one in rivals.variants if one.model is not None]
-    whole, what = [row.value for row in rows.labelled], model.kind.reads.plural
-    questions = [
-        Question.of(what, model, whole),
-        *(
-            Question.of(
-                f"for {rival.model.name}{_in(rival.name, FP32)}", rival.model, [row.value for row in rival.rows]
-            )
-            for rival in rivals.asked
-        ),
-        *(Question.of(f"in {precision}", variant, whole) for precision, variant in variants),
-        *(Question(f"with {name}", model, one.parts, one.inputs) for name, one in given.disturbances.items()),
-    ]
-    if given.cases:
-        inputs = [value for case in given.cases for value in case.inputs]
-        questions.append(Question.of("of cases", model, inputs))
-    answers = iter(ask(questions, partial, say))
-    outcomes = outcomes_of(model, rows.labelled, next(answers))
+    questions = _questions(given, variants)
+    answered = dict(zip(questions, ask(list(questions.values()), partial, say), strict=True))
+
+    def outcomes_in(one: EvaluatedModel, its_rows: Sequence[LabelledInput]) -> Outcomes:
+        return outcomes_of(one, its_rows, answered[_of_rows(one)])
+
+    outcomes = outcomes_in(model, rows.labelled)
     others = {
-        rival.name: replace(
-            outcomes_of(rival.model, rival.rows, next(answers)), name=rival.model.name + _in(rival.name, FP32)
-        )
+        rival.name: replace(outcomes_in(rival.model, rival.rows), name=rival.model.name + _in(rival.name, FP32))
         for rival in rivals.asked
     }
     of_variants = {
-        precision: replace(outcomes_of(variant, rows.labelled, next(answers)), precision=precision)
-        for precision, variant in variants
+        precision: replace(outcomes_in(variant, rows.labelled), precision=precision) for precision, variant in variants
     }
-    right = {name: right_shares(outcomes, next(answers)) for name in given.disturbances}
-    suites = run_suites(given.cases, model, next(answers)) if given.cases else {}
+    right = {name: right_shares(outcomes, answered[name]) for name in given.disturbances}
+    suites = run_suites(given.cases, model, answered[_CASES]) if given.cases else {}
     times = _times(given, partial, say) if _needed(standard, "times") else np.zeros(0)
     return replace(
         given.evidence,
@@ -157,6 +149,28 @@ def measured(given: Prepared, partial: PartialFile, say: Say) -> Evidence:
         row_times_ms=times,
         runtime=f"{model.runtime.name} {model.runtime.precision}",
     )
+
+
+def _questions(given: Prepared, variants: Sequence[tuple[str, EvaluatedModel]]) -> dict[Asked, Question]:
+    """What is asked, each once: the rows of a model in one precision serve all that is compared with it."""
+    model, rows = given.model, given.rows
+    whole = [row.value for row in rows.labelled]
+    found: dict[Asked, Question] = {_of_rows(model): Question.of(model.kind.reads.plural, model, whole)}
+    for rival in given.rivals.asked:
+        about = f"for {rival.model.name}{_in(rival.name, FP32)}"
+        found.setdefault(_of_rows(rival.model), Question.of(about, rival.model, [row.value for row in rival.rows]))
+    for precision, variant in variants:
+        found.setdefault(_of_rows(variant), Question.of(f"in {precision}", variant, whole))
+    for name, one in given.disturbances.items():
+        found[name] = Question(f"with {name}", model, one.parts, one.inputs)
+    if given.cases:
+        inputs = [value for case in given.cases for value in case.inputs]
+        found[_CASES] = Question.of("of cases", model, inputs)
+    return found
+
+
+def _of_rows(model: EvaluatedModel) -> Asked:
+    return model.content_sha256, model.runtime.precision
 
 
 def _in(name: str, precision: str) -> str:

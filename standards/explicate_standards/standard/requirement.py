@@ -54,10 +54,12 @@ class Evidence:
         outcomes: of the model on the test rows.
         others: of what it is compared with, on the same rows, by the name that the standard has.
         slices: see `Masks`.
-        suites: what became of cases.
+        suite_names: of the cases.
+        suites: what became of them.
         interpretability: figures of how well it can be explained, by their names, and why one is missing.
         rules: of the slices, by name.
         robustness: the share of a row's disturbed inputs that are answered rightly, float64[rows], by disturbance.
+        trained_disturbances: those that training taught the model, which flatter it.
         groups: which rows have a value of a column, bool[rows], by column and value.
         absent: why there is nothing to compare with, by the name that the standard has.
         variants: of the model in other precisions, on the same rows, by precision; a text says why one is missing.
@@ -75,7 +77,9 @@ class Evidence:
     confidence: float
     minimum_rows: int
     rules: Mapping[str, str] = field(default_factory=dict)
+    suite_names: Sequence[str] = ()
     robustness: Mapping[str, Floats] = field(default_factory=dict)
+    trained_disturbances: frozenset[str] = frozenset()
     groups: Mapping[str, Masks] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     variants: Mapping[str, Outcomes | str] = field(default_factory=dict)

@@ -150,10 +150,7 @@ class SuiteRequirement(Requirement):
 
     def judge(self, evidence: Evidence) -> Iterator[Judgement]:
         """By the exact bounds; `minimum_rows` is about rows, not about cases."""
-        result = evidence.suites.get(self.suite)
-        if result is None:
-            known = ", ".join(evidence.suites) or "none"
-            raise UsageError(f"requirement {self.id!r}: the cases have no suite {self.suite!r}; there are {known}")
+        result = evidence.suites[self.suite]
         bounds = clopper_pearson(len(result.failed), result.cases, evidence.confidence)
         line = Line(self.at_most, at_least=False)
         places = list(dict.fromkeys(result.failed))
@@ -164,6 +161,12 @@ class SuiteRequirement(Requirement):
             verdict=line.verdict(bounds),
             note=note,
         )
+
+    def check(self, evidence: Evidence) -> None:
+        """That there are such cases."""
+        if self.suite not in evidence.suite_names:
+            known = ", ".join(evidence.suite_names) or "none"
+            raise UsageError(f"the cases have no suite {self.suite!r}; there are {known}")
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,10 @@ class RobustnessRequirement(Requirement):
         if self.ratio is not None:
             title = f"{title}, above {self.ratio:g} times that of whole inputs"
         line = Line(self.at_least or 0.0, at_least=True)
-        yield self._judged(evidence, title, bounds, line, note=f"{told}; whole {whole.mean():.4f}")
+        note = f"{told}; whole {whole.mean():.4f}"
+        if taught := sorted(evidence.trained_disturbances.intersection(names)):
+            note += f"; [augmentation] taught it {', '.join(taught)}, so this flatters it"
+        yield self._judged(evidence, title, bounds, line, note=note)
 
     def needs(self) -> tuple[str, str]:
         """The disturbance."""

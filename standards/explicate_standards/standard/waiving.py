@@ -1,10 +1,12 @@
-"""Waivers given on the command line, and what becomes of a verdict by them. Imports nothing heavy."""
+"""What is given on the command line beside a standard: waivers, what becomes of a verdict by them, and runs of other
+seeds. Imports nothing heavy."""
 
 import argparse
 import getpass
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from explicate.errors import UsageError
@@ -30,6 +32,19 @@ def add_waiver_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--why", metavar="REASON", help="for what reason")
     group.add_argument("--until", metavar="DATE", help="the last day on which it counts (UTC), such as 2027-03-31")
     group.add_argument("--by", metavar="NAME", help="who answers for it (default: the user's name)")
+
+
+def add_seeds_option(parser: argparse.ArgumentParser) -> None:
+    """`--seeds`."""
+    parser.add_argument(
+        "--seeds",
+        metavar="RUN",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="runs whose configs differ in training.seed alone, three or more, for what a standard requires of "
+        "seeds.METRIC",
+    )
 
 
 def given_waivers(arguments: argparse.Namespace) -> tuple[Waiver, ...]:

@@ -167,9 +167,7 @@ def keep(shared: Shared, finished: Finished, answers: Answers) -> None:
     """Writes what a candidate came to; the last file makes it finished."""
     folder = shared.candidate_folder(finished.name)
     np.save(folder.with_suffix(".npy"), np.asarray(answers, dtype=np.float64))
-    unfinished = folder.with_suffix(".json.unfinished")
-    write_json(unfinished, asdict(finished))
-    unfinished.rename(folder.with_suffix(".json"))
+    write_json(folder.with_suffix(".json"), asdict(finished))
     shared.budget.keep()
 
 

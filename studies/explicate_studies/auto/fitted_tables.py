@@ -38,6 +38,7 @@ from explicate_export.sources.sources import Brought
 from explicate_standards.held_out_rows import HELD_OUT_NAME
 from explicate_studies.auto.budget import Need
 from explicate_studies.auto.candidates import Answers, Candidate, Finished, Say, Shared, write_bare_run
+from explicate_studies.study import FILE_NAME
 from explicate_training.table.config import TableConfig
 from explicate_training.table.data import NUMERIC_TYPES, Table
 from explicate_training.tasks.task import baseline_loss
@@ -189,6 +190,22 @@ class LinearTable(FittedTable):
         return make_pipeline(ColumnTransformer([step for step in steps if step[2]]), last)
 
 
+def _opened(shared: Shared) -> optuna.Study:
+    """The study of trees in the folder, or a new one."""
+    folder = shared.folder / "tuning" / TreesTable.name
+    folder.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        storage=f"sqlite:///{(folder / FILE_NAME).resolve()}",
+        study_name=TreesTable.name,
+        load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(seed=shared.run.config.training.seed),
+    )
+    if not study.get_trials(deepcopy=False):
+        for point in _GRID:
+            study.enqueue_trial({**point, **_REST})
+    return study
+
+
 class TreesTable(FittedTable):
     """Gradient-boosted trees, whose number and size the validation rows choose."""
 
@@ -200,15 +217,13 @@ class TreesTable(FittedTable):
         self._study: optuna.Study | None = None
 
     def _choose(self, shared: Shared, frames: Frames, until_s: float) -> dict[str, Any]:
-        """By Optuna until the time is over; more time goes on where it was."""
+        """By Optuna until the time is over; more time, also of a later command, goes on where it was."""
         for name, known in frames.categories.items():
             if len(known) > _MOST_CATEGORIES:
                 raise UsageError(f"{name} has {len(known)} categories, more than {_MOST_CATEGORIES}")
         if self._study is None:
             optuna.logging.set_verbosity(optuna.logging.ERROR)
-            self._study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=shared.run.config.training.seed))
-            for point in _GRID:
-                self._study.enqueue_trial({**point, **_REST})
+            self._study = _opened(shared)
         study = self._study
         study.optimize(
             lambda trial: self._fitted(shared, frames, trial),

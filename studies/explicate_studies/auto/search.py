@@ -212,7 +212,7 @@ def _tune(shared: Shared, candidates: Sequence[Candidate], found: Found, known: 
         best = best_of(shared, {name: one for name, one in found.finished.items() if name in _networks(candidates)})
         candidate = by_name.get(best.name) if best is not None else None
     if best is not None and isinstance(candidate, Network) and shared.budget.search_left_s >= LEAST_TUNING_S:
-        tuned = tune_network(shared, candidate, best)
+        tuned = tune_network(shared, candidate, best, known.get("tuned"))
         if tuned is not None:
             found.finished["tuned"] = tuned
             shared.say(f"tuned: {_told(shared, tuned)} ({tuned.note})")

@@ -1,7 +1,7 @@
 """The best network tuned in the time that is left: a study of `explicate tune` by the metric alone."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any  # options of any kind of config
 
@@ -26,8 +26,12 @@ _LEAST_OF_A_RUN = 0.6  # of what a run of the network took, with which one more 
 _NAME = "tuned"
 
 
-def tune_network(shared: Shared, candidate: Network, first: Finished) -> Finished | None:
-    """Runs trials around a network's own values until the time is over; the best one, if one beats the network."""
+def tune_network(shared: Shared, candidate: Network, first: Finished, before: Finished | None) -> Finished | None:
+    """Runs trials around a network's own values until the time is over.
+
+    Returns:
+        The best one; None if none is better than the network, or than `before`, which was tuned before.
+    """
     space = _space(candidate, first)
     goals = Goals(shared.title, shared.smaller_is_better)
     options = TuneOptions(trials=_MOST_TRIALS, objectives=(METRIC,), metric=shared.metric)
@@ -56,7 +60,7 @@ def tune_network(shared: Shared, candidate: Network, first: Finished) -> Finishe
         shared.say(f"tuning stopped: {error}")
     if study.interrupted:
         raise KeyboardInterrupt
-    return _best(shared, candidate, first, study.tried(), goals)
+    return best_trial(shared, candidate, [first, *([] if before is None else [before])], study.tried(), goals)
 
 
 def _space(candidate: Network, first: Finished) -> dict[str, BaseDistribution]:
@@ -95,17 +99,23 @@ def _subject(shared: Shared, candidate: Network, options: TuneOptions, goals: Go
     )
 
 
-def _best(shared: Shared, candidate: Network, first: Finished, tried: list[Tried], goals: Goals) -> Finished | None:
-    """The best trial as a candidate of its own; None if none is better than the network as it was."""
-    value = shared.value(shared.answers(first))
-    better = [one for one in tried if goals.loss(one) < (value if goals.smaller_is_better else -value)]
+def best_trial(
+    shared: Shared, candidate: Network, rivals: Sequence[Finished], tried: list[Tried], goals: Goals
+) -> Finished | None:
+    """The best trial as a candidate of its own; None if none is better than all the rivals."""
+    sign = 1.0 if goals.smaller_is_better else -1.0
+    to_beat = min(rivals, key=lambda one: sign * shared.value(shared.answers(one)))
+    better = [one for one in tried if goals.loss(one) < sign * shared.value(shared.answers(to_beat))]
     if not better:
-        shared.say(f"tuning: none of {len(tried)} trials is better than {first.name}")
+        shared.say(f"tuning: none of {len(tried)} trials is better than {to_beat.name}")
         return None
     best = min(better, key=goals.loss)
     output = shared.candidate_folder(_NAME)
+    unfinished = output.with_name(f"{output.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.copytree(best.run, unfinished)
     shutil.rmtree(output, ignore_errors=True)
-    shutil.copytree(best.run, output)
+    unfinished.rename(output)
     finished = Finished(
         _NAME,
         f"{candidate.title}, tuned",

@@ -11,6 +11,7 @@ from explicate.v1 import bundle_pb2
 from explicate_export.errors import TrivialModel, UsageError
 from explicate_export.export import ExportOptions, export_run
 from support.exported import Bundles, ReuseGraph
+from support.judged_bundles import standard_file
 from support.run_files import change
 from support.tiny_bundle import write_tiny_run
 
@@ -128,3 +129,16 @@ def test_a_verdict_that_makes_no_sense_is_refused(
     change(run / "run.json", **changes)
     with pytest.raises(UsageError, match=sentence):
         export_run(run, tmp_path / "repository", ExportOptions("m"))
+
+
+def test_runs_of_other_seeds_reach_the_standard(
+    run: Path, tmp_path: Path, bundles: Bundles, reuse_graph: ReuseGraph, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reuse_graph(bundles["text"])
+    wanted = '{ id = "seeds", metric = "seeds.accuracy", at_most = 0.1 }'
+    standard = standard_file(tmp_path / "standard.toml", wanted, "minimum_rows = 1\n")
+    command = ["export", str(run), "--repository", str(tmp_path / "repository"), "--seeds", str(tmp_path / "no-run")]
+    assert main(command) == 2
+    assert "--seeds are for what a standard requires of seeds.METRIC: give --standard, too" in capsys.readouterr().err
+    assert main([*command, "--standard", str(standard)]) == 2
+    assert f"{tmp_path / 'no-run'} is not the folder of a finished `explicate train`" in capsys.readouterr().err

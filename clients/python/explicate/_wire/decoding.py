@@ -307,16 +307,7 @@ def _prediction(prediction: inference_pb.Prediction) -> results.Prediction:
 
 
 def _scores(scores: Iterable[inference_pb.ClassScore]) -> tuple[results.ClassScore, ...]:
-    return tuple(
-        results.ClassScore(
-            score.index,
-            score.label,
-            score.probability,
-            score.logit,
-            score.threshold if score.HasField("threshold") else None,
-        )
-        for score in scores
-    )
+    return tuple(copied(results.ClassScore, score) for score in scores)
 
 
 def _segment_map(message: explanation_pb.SegmentMap) -> results.SegmentMap:

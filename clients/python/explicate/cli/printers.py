@@ -75,9 +75,9 @@ def _predictions_as_text(answers: Iterable[Answer], _model: ModelDescription | N
 
 
 def _by(outcome: Prediction) -> list[str]:
-    """Which thresholds decided; nothing of a model that has none."""
-    own = any(score.threshold is not None for score in outcome.scores)
-    return [tables.printable(wording.thresholds(outcome) or "–")] if own else []
+    """Which thresholds or costs decided; nothing of a model that has none."""
+    own = any(score.threshold is not None or score.expected_cost is not None for score in outcome.scores)
+    return [tables.printable(wording.decided_by(outcome) or "–")] if own else []
 
 
 def _scores(outcome: Prediction) -> list[str]:

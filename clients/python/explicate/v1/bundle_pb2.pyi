@@ -1052,6 +1052,7 @@ class TabularSchema(_message.Message):
     FORM_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
     TREES_FIELD_NUMBER: _builtins.int
+    BASELINES_FIELD_NUMBER: _builtins.int
     background_rows: _builtins.int
     """Rows of background.npz that stand for absent columns (arrays "numbers" and "codes" in the graph's form, and
     "weights", float64, which sum to 1).
@@ -1085,6 +1086,10 @@ class TabularSchema(_message.Message):
     def trees(self) -> Global___TreeSums:
         """The decision trees that the outputs are a sum of; unset for a model without trees."""
 
+    @_builtins.property
+    def baselines(self) -> _containers.RepeatedCompositeFieldContainer[Global___BaselineGroup]:
+        """Groups of rows that explanations may be set against, by name, which baselines.npz holds one after the other."""
+
     def __init__(
         self,
         *,
@@ -1097,14 +1102,49 @@ class TabularSchema(_message.Message):
         form: Global___TabularForm.ValueType = ...,
         pairs: _abc.Iterable[Global___ColumnPair] | None = ...,
         trees: Global___TreeSums | None = ...,
+        baselines: _abc.Iterable[Global___BaselineGroup] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["trees", b"trees"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["background_rows", b"background_rows", "columns", b"columns", "contributions", b"contributions", "form", b"form", "left_out", b"left_out", "lime_statistics", b"lime_statistics", "missing_words", b"missing_words", "pairs", b"pairs", "trees", b"trees"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background_rows", b"background_rows", "baselines", b"baselines", "columns", b"columns", "contributions", b"contributions", "form", b"form", "left_out", b"left_out", "lime_statistics", b"lime_statistics", "missing_words", b"missing_words", "pairs", b"pairs", "trees", b"trees"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TabularSchema: _TypeAlias = TabularSchema  # noqa: Y015
+
+@_typing.final
+class BaselineGroup(_message.Message):
+    """BaselineGroup is a group of rows of the training data, summarised as the background is: no row of it is anybody's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    OF_FIELD_NUMBER: _builtins.int
+    SUMMARISED_ROWS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    of: _builtins.str
+    """Which rows of the training data it summarises, such as "outcome=yes"."""
+    summarised_rows: _builtins.int
+    """How many of them there were."""
+    rows: _builtins.int
+    """Rows of the summary (arrays "numbers", "codes" and "weights" as in background.npz; the weights of a group sum to 1)."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        of: _builtins.str = ...,
+        summarised_rows: _builtins.int = ...,
+        rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "of", b"of", "rows", b"rows", "summarised_rows", b"summarised_rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BaselineGroup: _TypeAlias = BaselineGroup  # noqa: Y015
 
 @_typing.final
 class TreeSums(_message.Message):

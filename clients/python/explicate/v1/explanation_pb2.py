@@ -22,11 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from explicate.v1 import players_pb2 as explicate_dot_v1_dot_players__pb2
+from explicate.v1 import baseline_pb2 as explicate_dot_v1_dot_baseline__pb2
+from explicate.v1 import changes_pb2 as explicate_dot_v1_dot_changes__pb2
 from explicate.v1 import table_pb2 as explicate_dot_v1_dot_table__pb2
 from explicate.v1 import text_section_pb2 as explicate_dot_v1_dot_text__section__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x65xplicate/v1/explanation.proto\x12\x0c\x65xplicate.v1\x1a\x18\x65xplicate/v1/table.proto\x1a\x1f\x65xplicate/v1/text_section.proto\"\xdb\x05\n\x0e\x45xplainOptions\x12\x13\n\x06method\x18\x01 \x01(\tH\x00\x88\x01\x01\x12)\n\x06target\x18\x02 \x01(\x0b\x32\x14.explicate.v1.TargetH\x01\x88\x01\x01\x12\x34\n\x0coutput_space\x18\x03 \x01(\x0e\x32\x19.explicate.v1.OutputSpaceH\x02\x88\x01\x01\x12\x33\n\x0bgranularity\x18\x04 \x01(\x0e\x32\x19.explicate.v1.GranularityH\x03\x88\x01\x01\x12+\n\x07masking\x18\x05 \x01(\x0e\x32\x15.explicate.v1.MaskingH\x04\x88\x01\x01\x12\x1c\n\x0fmax_evaluations\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12\x1c\n\x0fmin_evaluations\x18\x07 \x01(\x05H\x06\x88\x01\x01\x12\x16\n\ttolerance\x18\x08 \x01(\x01H\x07\x88\x01\x01\x12\x17\n\nconfidence\x18\t \x01(\x01H\x08\x88\x01\x01\x12\x1f\n\x12time_limit_seconds\x18\n \x01(\x01H\t\x88\x01\x01\x12\x11\n\x04seed\x18\x0b \x01(\rH\n\x88\x01\x01\x12\x12\n\x05top_k\x18\x0c \x01(\x05H\x0b\x88\x01\x01\x12\x30\n\x07quality\x18\r \x01(\x0e\x32\x1a.explicate.v1.QualityLevelH\x0c\x88\x01\x01\x12\x18\n\x0bmax_players\x18\x0e \x01(\x05H\r\x88\x01\x01\x12\x15\n\x08segments\x18\x0f \x01(\x05H\x0e\x88\x01\x01\x42\t\n\x07_methodB\t\n\x07_targetB\x0f\n\r_output_spaceB\x0e\n\x0c_granularityB\n\n\x08_maskingB\x12\n\x10_max_evaluationsB\x12\n\x10_min_evaluationsB\x0c\n\n_toleranceB\r\n\x0b_confidenceB\x15\n\x13_time_limit_secondsB\x07\n\x05_seedB\x08\n\x06_top_kB\n\n\x08_qualityB\x0e\n\x0c_max_playersB\x0b\n\t_segments\"\x8b\x01\n\x06Target\x12\x0f\n\x05index\x18\x01 \x01(\x05H\x00\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x12\'\n\x03\x61ll\x18\x03 \x01(\x0b\x32\x18.explicate.v1.AllClassesH\x00\x12*\n\x08\x63ontrast\x18\x04 \x01(\x0b\x32\x16.explicate.v1.ContrastH\x00\x42\n\n\x08selector\"\x0c\n\nAllClasses\"g\n\x08\x43ontrast\x12+\n\x06target\x18\x01 \x01(\x0b\x32\x1b.explicate.v1.ClassSelector\x12.\n\treference\x18\x02 \x01(\x0b\x32\x1b.explicate.v1.ClassSelector\"=\n\rClassSelector\x12\x0f\n\x05index\x18\x01 \x01(\x05H\x00\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x42\n\n\x08selector\"\xe0\x03\n\x0b\x45xplanation\x12\'\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x15.explicate.v1.Feature\x12/\n\x0c\x61ttributions\x18\x02 \x03(\x0b\x32\x19.explicate.v1.Attribution\x12&\n\x07quality\x18\x03 \x01(\x0b\x32\x15.explicate.v1.Quality\x12\x13\n\x0b\x65valuations\x18\x04 \x01(\x03\x12\x0e\n\x06rounds\x18\x05 \x01(\x05\x12-\n\x0bstop_reason\x18\x06 \x01(\x0e\x32\x18.explicate.v1.StopReason\x12\x11\n\tconverged\x18\x07 \x01(\x08\x12\x16\n\x0emethod_version\x18\x08 \x01(\t\x12-\n\x07options\x18\t \x01(\x0b\x32\x1c.explicate.v1.ExplainOptions\x12\x1a\n\x12reused_evaluations\x18\n \x01(\x03\x12-\n\x0bsegment_map\x18\x0b \x01(\x0b\x32\x18.explicate.v1.SegmentMap\x12\x18\n\x10unspaced_scripts\x18\x1b \x03(\t\x12\x0f\n\x07preview\x18\x1c \x01(\x08\x12+\n\x08sections\x18$ \x03(\x0b\x32\x19.explicate.v1.TextSection\"\x9c\x01\n\x07\x46\x65\x61ture\x12)\n\x04text\x18\x01 \x01(\x0b\x32\x19.explicate.v1.TextFeatureH\x00\x12-\n\x06\x63olumn\x18\x02 \x01(\x0b\x32\x1b.explicate.v1.ColumnFeatureH\x00\x12/\n\x07segment\x18\x03 \x01(\x0b\x32\x1c.explicate.v1.SegmentFeatureH\x00\x42\x06\n\x04kind\"S\n\x0bTextFeature\x12\x0c\n\x04text\x18\x01 \x01(\t\x12%\n\x05spans\x18\x02 \x03(\x0b\x32\x16.explicate.v1.TextSpan\x12\x0f\n\x07in_pair\x18\x03 \x01(\x08\"f\n\x0eSegmentFeature\x12\n\n\x02id\x18\x01 \x01(\x05\x12\x0e\n\x06pixels\x18\x02 \x01(\x05\x12\x0c\n\x04left\x18\x03 \x01(\x05\x12\x0b\n\x03top\x18\x04 \x01(\x05\x12\r\n\x05right\x18\x05 \x01(\x05\x12\x0e\n\x06\x62ottom\x18\x06 \x01(\x05\"k\n\nSegmentMap\x12\r\n\x05width\x18\x01 \x01(\x05\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12\x31\n\x08\x65ncoding\x18\x03 \x01(\x0e\x32\x1f.explicate.v1.SegmentIdEncoding\x12\x0b\n\x03ids\x18\x04 \x01(\x0c\"I\n\rColumnFeature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x19.explicate.v1.ColumnValue\"@\n\x0b\x43olumnValue\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.explicate.v1.Cell\"N\n\x08TextSpan\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\x13\n\x0butf16_start\x18\x03 \x01(\x05\x12\x11\n\tutf16_end\x18\x04 \x01(\x05\"\x92\x02\n\x0b\x41ttribution\x12\x13\n\x0b\x63lass_index\x18\x01 \x01(\x05\x12\x13\n\x0b\x63lass_label\x18\x02 \x01(\t\x12\x16\n\x0e\x62\x61seline_value\x18\x03 \x01(\x01\x12\x16\n\x0einstance_value\x18\x04 \x01(\x01\x12\x0e\n\x06values\x18\x05 \x03(\x01\x12\x17\n\x0fstandard_errors\x18\x06 \x03(\x01\x12\r\n\x05lower\x18\x07 \x03(\x01\x12\r\n\x05upper\x18\x08 \x03(\x01\x12\x1c\n\x0freference_index\x18\t \x01(\x05H\x00\x88\x01\x01\x12\x1c\n\x0freference_label\x18\n \x01(\tH\x01\x88\x01\x01\x42\x12\n\x10_reference_indexB\x12\n\x10_reference_label\"\xd9\x03\n\x07Quality\x12\x1b\n\x0e\x61\x64\x64itivity_gap\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1f\n\x12held_out_r_squared\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13split_half_spearman\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x17\n\ninfidelity\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12#\n\x16largest_interval_ratio\x18\x05 \x01(\x01H\x04\x88\x01\x01\x12\x1a\n\rcertain_top_k\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12:\n\x11\x63omprehensiveness\x18\x07 \x01(\x0b\x32\x1a.explicate.v1.FaithfulnessH\x06\x88\x01\x01\x12\x34\n\x0bsufficiency\x18\x08 \x01(\x0b\x32\x1a.explicate.v1.FaithfulnessH\x07\x88\x01\x01\x42\x11\n\x0f_additivity_gapB\x15\n\x13_held_out_r_squaredB\x16\n\x14_split_half_spearmanB\r\n\x0b_infidelityB\x19\n\x17_largest_interval_ratioB\x10\n\x0e_certain_top_kB\x14\n\x12_comprehensivenessB\x0e\n\x0c_sufficiency\"-\n\x0c\x46\x61ithfulness\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0e\n\x06random\x18\x02 \x01(\x01\"\xec\x02\n\x11PackedExplanation\x12-\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x1b.explicate.v1.PackedFeature\x12\x35\n\x0c\x61ttributions\x18\x02 \x03(\x0b\x32\x1f.explicate.v1.PackedAttribution\x12,\n\x07quality\x18\x03 \x01(\x0b\x32\x1b.explicate.v1.PackedQuality\x12\x13\n\x0b\x65valuations\x18\x04 \x03(\x05\x12\x0e\n\x06rounds\x18\x05 \x03(\x05\x12.\n\x0cstop_reasons\x18\x06 \x03(\x0e\x32\x18.explicate.v1.StopReason\x12\x11\n\tconverged\x18\x07 \x03(\x08\x12\x16\n\x0emethod_version\x18\x08 \x01(\t\x12-\n\x07options\x18\t \x01(\x0b\x32\x1c.explicate.v1.ExplainOptions\x12\x14\n\x0c\x63lass_labels\x18\n \x03(\t\".\n\rPackedFeature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63olumns\x18\x02 \x03(\t\"\xd5\x01\n\x11PackedAttribution\x12\x15\n\rclass_indices\x18\x01 \x03(\x05\x12\x17\n\x0f\x62\x61seline_values\x18\x02 \x03(\x01\x12\x17\n\x0finstance_values\x18\x03 \x03(\x01\x12\x0e\n\x06values\x18\x04 \x03(\x01\x12\x17\n\x0fstandard_errors\x18\x05 \x03(\x01\x12\r\n\x05lower\x18\x06 \x03(\x01\x12\r\n\x05upper\x18\x07 \x03(\x01\x12\x1c\n\x0freference_index\x18\x08 \x01(\x05H\x00\x88\x01\x01\x42\x12\n\x10_reference_index\"\x9f\x02\n\rPackedQuality\x12\x16\n\x0e\x61\x64\x64itivity_gap\x18\x01 \x03(\x01\x12\x1a\n\x12held_out_r_squared\x18\x02 \x03(\x01\x12\x1b\n\x13split_half_spearman\x18\x03 \x03(\x01\x12\x12\n\ninfidelity\x18\x04 \x03(\x01\x12\x1e\n\x16largest_interval_ratio\x18\x05 \x03(\x01\x12\x15\n\rcertain_top_k\x18\x06 \x03(\x01\x12;\n\x11\x63omprehensiveness\x18\x07 \x01(\x0b\x32 .explicate.v1.PackedFaithfulness\x12\x35\n\x0bsufficiency\x18\x08 \x01(\x0b\x32 .explicate.v1.PackedFaithfulness\"3\n\x12PackedFaithfulness\x12\r\n\x05value\x18\x01 \x03(\x01\x12\x0e\n\x06random\x18\x02 \x03(\x01*\xd0\x01\n\x0bGranularity\x12\x1b\n\x17GRANULARITY_UNSPECIFIED\x10\x00\x12\x14\n\x10GRANULARITY_WORD\x10\x01\x12\x15\n\x11GRANULARITY_TOKEN\x10\x02\x12\x18\n\x14GRANULARITY_SENTENCE\x10\x03\x12\x14\n\x10GRANULARITY_SLIC\x10\x04\x12\x1a\n\x16GRANULARITY_QUICKSHIFT\x10\x05\x12\x14\n\x10GRANULARITY_GRID\x10\x06\x12\x15\n\x11GRANULARITY_PATCH\x10\x07*^\n\x0cQualityLevel\x12\x1d\n\x19QUALITY_LEVEL_UNSPECIFIED\x10\x00\x12\x17\n\x13QUALITY_LEVEL_BASIC\x10\x01\x12\x16\n\x12QUALITY_LEVEL_FULL\x10\x02*y\n\x0bOutputSpace\x12\x1c\n\x18OUTPUT_SPACE_UNSPECIFIED\x10\x00\x12\x1c\n\x18OUTPUT_SPACE_PROBABILITY\x10\x01\x12\x16\n\x12OUTPUT_SPACE_LOGIT\x10\x02\x12\x16\n\x12OUTPUT_SPACE_VALUE\x10\x03*\xc6\x01\n\x07Masking\x12\x17\n\x13MASKING_UNSPECIFIED\x10\x00\x12\x15\n\x11MASKING_ATTENTION\x10\x01\x12\x16\n\x12MASKING_MASK_TOKEN\x10\x02\x12\x12\n\x0eMASKING_DELETE\x10\x03\x12\x16\n\x12MASKING_BACKGROUND\x10\x04\x12\x10\n\x0cMASKING_MEAN\x10\x05\x12\x10\n\x0cMASKING_BLUR\x10\x06\x12\x10\n\x0cMASKING_GREY\x10\x07\x12\x11\n\rMASKING_DRAWN\x10\x08*\x94\x01\n\x11SegmentIdEncoding\x12#\n\x1fSEGMENT_ID_ENCODING_UNSPECIFIED\x10\x00\x12,\n(SEGMENT_ID_ENCODING_UINT16_LITTLE_ENDIAN\x10\x01\x12,\n(SEGMENT_ID_ENCODING_UINT32_LITTLE_ENDIAN\x10\x02*\xd7\x01\n\nStopReason\x12\x1b\n\x17STOP_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15STOP_REASON_TOLERANCE\x10\x01\x12\x16\n\x12STOP_REASON_BUDGET\x10\x02\x12\x18\n\x14STOP_REASON_DEADLINE\x10\x03\x12\x15\n\x11STOP_REASON_EXACT\x10\x04\x12\x17\n\x13STOP_REASON_RUNNING\x10\x05\x12\x15\n\x11STOP_REASON_TOP_K\x10\x06\x12\x18\n\x14STOP_REASON_COMPLETE\x10\x07\x42<\n\x10\x64\x65v.explicate.v1P\x01Z&explicate.dev/explicate/v1;explicatev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x65xplicate/v1/explanation.proto\x12\x0c\x65xplicate.v1\x1a\x1a\x65xplicate/v1/players.proto\x1a\x1b\x65xplicate/v1/baseline.proto\x1a\x1a\x65xplicate/v1/changes.proto\x1a\x18\x65xplicate/v1/table.proto\x1a\x1f\x65xplicate/v1/text_section.proto\"\xcb\x07\n\x0e\x45xplainOptions\x12\x13\n\x06method\x18\x01 \x01(\tH\x00\x88\x01\x01\x12)\n\x06target\x18\x02 \x01(\x0b\x32\x14.explicate.v1.TargetH\x01\x88\x01\x01\x12\x34\n\x0coutput_space\x18\x03 \x01(\x0e\x32\x19.explicate.v1.OutputSpaceH\x02\x88\x01\x01\x12\x33\n\x0bgranularity\x18\x04 \x01(\x0e\x32\x19.explicate.v1.GranularityH\x03\x88\x01\x01\x12+\n\x07masking\x18\x05 \x01(\x0e\x32\x15.explicate.v1.MaskingH\x04\x88\x01\x01\x12\x1c\n\x0fmax_evaluations\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12\x1c\n\x0fmin_evaluations\x18\x07 \x01(\x05H\x06\x88\x01\x01\x12\x16\n\ttolerance\x18\x08 \x01(\x01H\x07\x88\x01\x01\x12\x17\n\nconfidence\x18\t \x01(\x01H\x08\x88\x01\x01\x12\x1f\n\x12time_limit_seconds\x18\n \x01(\x01H\t\x88\x01\x01\x12\x11\n\x04seed\x18\x0b \x01(\rH\n\x88\x01\x01\x12\x12\n\x05top_k\x18\x0c \x01(\x05H\x0b\x88\x01\x01\x12\x30\n\x07quality\x18\r \x01(\x0e\x32\x1a.explicate.v1.QualityLevelH\x0c\x88\x01\x01\x12\x18\n\x0bmax_players\x18\x0e \x01(\x05H\r\x88\x01\x01\x12\x15\n\x08segments\x18\x0f \x01(\x05H\x0e\x88\x01\x01\x12)\n\x06groups\x18\x11 \x03(\x0b\x32\x19.explicate.v1.PlayerGroup\x12&\n\x05\x66ixed\x18\x12 \x03(\x0b\x32\x17.explicate.v1.InputPart\x12-\n\x08\x62\x61seline\x18\x10 \x01(\x0b\x32\x16.explicate.v1.BaselineH\x0f\x88\x01\x01\x12\x30\n\x06\x63hange\x18\x14 \x01(\x0b\x32\x1b.explicate.v1.ChangeOptionsH\x10\x88\x01\x01\x12\x15\n\x08language\x18\x15 \x01(\tH\x11\x88\x01\x01\x42\t\n\x07_methodB\t\n\x07_targetB\x0f\n\r_output_spaceB\x0e\n\x0c_granularityB\n\n\x08_maskingB\x12\n\x10_max_evaluationsB\x12\n\x10_min_evaluationsB\x0c\n\n_toleranceB\r\n\x0b_confidenceB\x15\n\x13_time_limit_secondsB\x07\n\x05_seedB\x08\n\x06_top_kB\n\n\x08_qualityB\x0e\n\x0c_max_playersB\x0b\n\t_segmentsB\x0b\n\t_baselineB\t\n\x07_changeB\x0b\n\t_language\"\x8b\x01\n\x06Target\x12\x0f\n\x05index\x18\x01 \x01(\x05H\x00\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x12\'\n\x03\x61ll\x18\x03 \x01(\x0b\x32\x18.explicate.v1.AllClassesH\x00\x12*\n\x08\x63ontrast\x18\x04 \x01(\x0b\x32\x16.explicate.v1.ContrastH\x00\x42\n\n\x08selector\"\x0c\n\nAllClasses\"g\n\x08\x43ontrast\x12+\n\x06target\x18\x01 \x01(\x0b\x32\x1b.explicate.v1.ClassSelector\x12.\n\treference\x18\x02 \x01(\x0b\x32\x1b.explicate.v1.ClassSelector\"=\n\rClassSelector\x12\x0f\n\x05index\x18\x01 \x01(\x05H\x00\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x42\n\n\x08selector\"\xfd\x04\n\x0b\x45xplanation\x12\'\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x15.explicate.v1.Feature\x12/\n\x0c\x61ttributions\x18\x02 \x03(\x0b\x32\x19.explicate.v1.Attribution\x12&\n\x07quality\x18\x03 \x01(\x0b\x32\x15.explicate.v1.Quality\x12\x13\n\x0b\x65valuations\x18\x04 \x01(\x03\x12\x0e\n\x06rounds\x18\x05 \x01(\x05\x12-\n\x0bstop_reason\x18\x06 \x01(\x0e\x32\x18.explicate.v1.StopReason\x12\x11\n\tconverged\x18\x07 \x01(\x08\x12\x16\n\x0emethod_version\x18\x08 \x01(\t\x12-\n\x07options\x18\t \x01(\x0b\x32\x1c.explicate.v1.ExplainOptions\x12\x1a\n\x12reused_evaluations\x18\n \x01(\x03\x12-\n\x0bsegment_map\x18\x0b \x01(\x0b\x32\x18.explicate.v1.SegmentMap\x12\x18\n\x10unspaced_scripts\x18\x1b \x03(\t\x12\x0f\n\x07preview\x18\x1c \x01(\x08\x12$\n\x05\x66ixed\x18\x1e \x03(\x0b\x32\x15.explicate.v1.Feature\x12,\n\x08\x62\x61seline\x18\x1d \x01(\x0b\x32\x1a.explicate.v1.BaselineUsed\x12)\n\x06\x63hange\x18\x1f \x01(\x0b\x32\x14.explicate.v1.ChangeH\x00\x88\x01\x01\x12\x11\n\tsentences\x18  \x03(\t\x12+\n\x08sections\x18$ \x03(\x0b\x32\x19.explicate.v1.TextSectionB\t\n\x07_change\"\xc9\x01\n\x07\x46\x65\x61ture\x12)\n\x04text\x18\x01 \x01(\x0b\x32\x19.explicate.v1.TextFeatureH\x00\x12-\n\x06\x63olumn\x18\x02 \x01(\x0b\x32\x1b.explicate.v1.ColumnFeatureH\x00\x12/\n\x07segment\x18\x03 \x01(\x0b\x32\x1c.explicate.v1.SegmentFeatureH\x00\x12+\n\x05group\x18\x04 \x01(\x0b\x32\x1a.explicate.v1.GroupFeatureH\x00\x42\x06\n\x04kind\"D\n\x0cGroupFeature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x07members\x18\x02 \x03(\x0b\x32\x15.explicate.v1.Feature\"u\n\x0bTextFeature\x12\x0c\n\x04text\x18\x01 \x01(\t\x12%\n\x05spans\x18\x02 \x03(\x0b\x32\x16.explicate.v1.TextSpan\x12\x0f\n\x07in_pair\x18\x03 \x01(\x08\x12\x14\n\x07instead\x18\x05 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_instead\"f\n\x0eSegmentFeature\x12\n\n\x02id\x18\x01 \x01(\x05\x12\x0e\n\x06pixels\x18\x02 \x01(\x05\x12\x0c\n\x04left\x18\x03 \x01(\x05\x12\x0b\n\x03top\x18\x04 \x01(\x05\x12\r\n\x05right\x18\x05 \x01(\x05\x12\x0e\n\x06\x62ottom\x18\x06 \x01(\x05\"k\n\nSegmentMap\x12\r\n\x05width\x18\x01 \x01(\x05\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12\x31\n\x08\x65ncoding\x18\x03 \x01(\x0e\x32\x1f.explicate.v1.SegmentIdEncoding\x12\x0b\n\x03ids\x18\x04 \x01(\x0c\"I\n\rColumnFeature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x19.explicate.v1.ColumnValue\"@\n\x0b\x43olumnValue\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.explicate.v1.Cell\"N\n\x08TextSpan\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\x13\n\x0butf16_start\x18\x03 \x01(\x05\x12\x11\n\tutf16_end\x18\x04 \x01(\x05\"\x92\x02\n\x0b\x41ttribution\x12\x13\n\x0b\x63lass_index\x18\x01 \x01(\x05\x12\x13\n\x0b\x63lass_label\x18\x02 \x01(\t\x12\x16\n\x0e\x62\x61seline_value\x18\x03 \x01(\x01\x12\x16\n\x0einstance_value\x18\x04 \x01(\x01\x12\x0e\n\x06values\x18\x05 \x03(\x01\x12\x17\n\x0fstandard_errors\x18\x06 \x03(\x01\x12\r\n\x05lower\x18\x07 \x03(\x01\x12\r\n\x05upper\x18\x08 \x03(\x01\x12\x1c\n\x0freference_index\x18\t \x01(\x05H\x00\x88\x01\x01\x12\x1c\n\x0freference_label\x18\n \x01(\tH\x01\x88\x01\x01\x42\x12\n\x10_reference_indexB\x12\n\x10_reference_label\"\xd9\x03\n\x07Quality\x12\x1b\n\x0e\x61\x64\x64itivity_gap\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1f\n\x12held_out_r_squared\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13split_half_spearman\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x17\n\ninfidelity\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12#\n\x16largest_interval_ratio\x18\x05 \x01(\x01H\x04\x88\x01\x01\x12\x1a\n\rcertain_top_k\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12:\n\x11\x63omprehensiveness\x18\x07 \x01(\x0b\x32\x1a.explicate.v1.FaithfulnessH\x06\x88\x01\x01\x12\x34\n\x0bsufficiency\x18\x08 \x01(\x0b\x32\x1a.explicate.v1.FaithfulnessH\x07\x88\x01\x01\x42\x11\n\x0f_additivity_gapB\x15\n\x13_held_out_r_squaredB\x16\n\x14_split_half_spearmanB\r\n\x0b_infidelityB\x19\n\x17_largest_interval_ratioB\x10\n\x0e_certain_top_kB\x14\n\x12_comprehensivenessB\x0e\n\x0c_sufficiency\"-\n\x0c\x46\x61ithfulness\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0e\n\x06random\x18\x02 \x01(\x01\"\xec\x02\n\x11PackedExplanation\x12-\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x1b.explicate.v1.PackedFeature\x12\x35\n\x0c\x61ttributions\x18\x02 \x03(\x0b\x32\x1f.explicate.v1.PackedAttribution\x12,\n\x07quality\x18\x03 \x01(\x0b\x32\x1b.explicate.v1.PackedQuality\x12\x13\n\x0b\x65valuations\x18\x04 \x03(\x05\x12\x0e\n\x06rounds\x18\x05 \x03(\x05\x12.\n\x0cstop_reasons\x18\x06 \x03(\x0e\x32\x18.explicate.v1.StopReason\x12\x11\n\tconverged\x18\x07 \x03(\x08\x12\x16\n\x0emethod_version\x18\x08 \x01(\t\x12-\n\x07options\x18\t \x01(\x0b\x32\x1c.explicate.v1.ExplainOptions\x12\x14\n\x0c\x63lass_labels\x18\n \x03(\t\".\n\rPackedFeature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63olumns\x18\x02 \x03(\t\"\xd5\x01\n\x11PackedAttribution\x12\x15\n\rclass_indices\x18\x01 \x03(\x05\x12\x17\n\x0f\x62\x61seline_values\x18\x02 \x03(\x01\x12\x17\n\x0finstance_values\x18\x03 \x03(\x01\x12\x0e\n\x06values\x18\x04 \x03(\x01\x12\x17\n\x0fstandard_errors\x18\x05 \x03(\x01\x12\r\n\x05lower\x18\x06 \x03(\x01\x12\r\n\x05upper\x18\x07 \x03(\x01\x12\x1c\n\x0freference_index\x18\x08 \x01(\x05H\x00\x88\x01\x01\x42\x12\n\x10_reference_index\"\x9f\x02\n\rPackedQuality\x12\x16\n\x0e\x61\x64\x64itivity_gap\x18\x01 \x03(\x01\x12\x1a\n\x12held_out_r_squared\x18\x02 \x03(\x01\x12\x1b\n\x13split_half_spearman\x18\x03 \x03(\x01\x12\x12\n\ninfidelity\x18\x04 \x03(\x01\x12\x1e\n\x16largest_interval_ratio\x18\x05 \x03(\x01\x12\x15\n\rcertain_top_k\x18\x06 \x03(\x01\x12;\n\x11\x63omprehensiveness\x18\x07 \x01(\x0b\x32 .explicate.v1.PackedFaithfulness\x12\x35\n\x0bsufficiency\x18\x08 \x01(\x0b\x32 .explicate.v1.PackedFaithfulness\"3\n\x12PackedFaithfulness\x12\r\n\x05value\x18\x01 \x03(\x01\x12\x0e\n\x06random\x18\x02 \x03(\x01*\xd0\x01\n\x0bGranularity\x12\x1b\n\x17GRANULARITY_UNSPECIFIED\x10\x00\x12\x14\n\x10GRANULARITY_WORD\x10\x01\x12\x15\n\x11GRANULARITY_TOKEN\x10\x02\x12\x18\n\x14GRANULARITY_SENTENCE\x10\x03\x12\x14\n\x10GRANULARITY_SLIC\x10\x04\x12\x1a\n\x16GRANULARITY_QUICKSHIFT\x10\x05\x12\x14\n\x10GRANULARITY_GRID\x10\x06\x12\x15\n\x11GRANULARITY_PATCH\x10\x07*^\n\x0cQualityLevel\x12\x1d\n\x19QUALITY_LEVEL_UNSPECIFIED\x10\x00\x12\x17\n\x13QUALITY_LEVEL_BASIC\x10\x01\x12\x16\n\x12QUALITY_LEVEL_FULL\x10\x02*y\n\x0bOutputSpace\x12\x1c\n\x18OUTPUT_SPACE_UNSPECIFIED\x10\x00\x12\x1c\n\x18OUTPUT_SPACE_PROBABILITY\x10\x01\x12\x16\n\x12OUTPUT_SPACE_LOGIT\x10\x02\x12\x16\n\x12OUTPUT_SPACE_VALUE\x10\x03*\xdd\x01\n\x07Masking\x12\x17\n\x13MASKING_UNSPECIFIED\x10\x00\x12\x15\n\x11MASKING_ATTENTION\x10\x01\x12\x16\n\x12MASKING_MASK_TOKEN\x10\x02\x12\x12\n\x0eMASKING_DELETE\x10\x03\x12\x16\n\x12MASKING_BACKGROUND\x10\x04\x12\x10\n\x0cMASKING_MEAN\x10\x05\x12\x10\n\x0cMASKING_BLUR\x10\x06\x12\x10\n\x0cMASKING_GREY\x10\x07\x12\x11\n\rMASKING_DRAWN\x10\x08\x12\x15\n\x11MASKING_REFERENCE\x10\t*\x94\x01\n\x11SegmentIdEncoding\x12#\n\x1fSEGMENT_ID_ENCODING_UNSPECIFIED\x10\x00\x12,\n(SEGMENT_ID_ENCODING_UINT16_LITTLE_ENDIAN\x10\x01\x12,\n(SEGMENT_ID_ENCODING_UINT32_LITTLE_ENDIAN\x10\x02*\xd7\x01\n\nStopReason\x12\x1b\n\x17STOP_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15STOP_REASON_TOLERANCE\x10\x01\x12\x16\n\x12STOP_REASON_BUDGET\x10\x02\x12\x18\n\x14STOP_REASON_DEADLINE\x10\x03\x12\x15\n\x11STOP_REASON_EXACT\x10\x04\x12\x17\n\x13STOP_REASON_RUNNING\x10\x05\x12\x15\n\x11STOP_REASON_TOP_K\x10\x06\x12\x18\n\x14STOP_REASON_COMPLETE\x10\x07\x42<\n\x10\x64\x65v.explicate.v1P\x01Z&explicate.dev/explicate/v1;explicatev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,58 +37,60 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'explicate.v1.explanation_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.explicate.v1P\001Z&explicate.dev/explicate/v1;explicatev1'
-  _globals['_GRANULARITY']._serialized_start=4101
-  _globals['_GRANULARITY']._serialized_end=4309
-  _globals['_QUALITYLEVEL']._serialized_start=4311
-  _globals['_QUALITYLEVEL']._serialized_end=4405
-  _globals['_OUTPUTSPACE']._serialized_start=4407
-  _globals['_OUTPUTSPACE']._serialized_end=4528
-  _globals['_MASKING']._serialized_start=4531
-  _globals['_MASKING']._serialized_end=4729
-  _globals['_SEGMENTIDENCODING']._serialized_start=4732
-  _globals['_SEGMENTIDENCODING']._serialized_end=4880
-  _globals['_STOPREASON']._serialized_start=4883
-  _globals['_STOPREASON']._serialized_end=5098
-  _globals['_EXPLAINOPTIONS']._serialized_start=108
-  _globals['_EXPLAINOPTIONS']._serialized_end=839
-  _globals['_TARGET']._serialized_start=842
-  _globals['_TARGET']._serialized_end=981
-  _globals['_ALLCLASSES']._serialized_start=983
-  _globals['_ALLCLASSES']._serialized_end=995
-  _globals['_CONTRAST']._serialized_start=997
-  _globals['_CONTRAST']._serialized_end=1100
-  _globals['_CLASSSELECTOR']._serialized_start=1102
-  _globals['_CLASSSELECTOR']._serialized_end=1163
-  _globals['_EXPLANATION']._serialized_start=1166
-  _globals['_EXPLANATION']._serialized_end=1646
-  _globals['_FEATURE']._serialized_start=1649
-  _globals['_FEATURE']._serialized_end=1805
-  _globals['_TEXTFEATURE']._serialized_start=1807
-  _globals['_TEXTFEATURE']._serialized_end=1890
-  _globals['_SEGMENTFEATURE']._serialized_start=1892
-  _globals['_SEGMENTFEATURE']._serialized_end=1994
-  _globals['_SEGMENTMAP']._serialized_start=1996
-  _globals['_SEGMENTMAP']._serialized_end=2103
-  _globals['_COLUMNFEATURE']._serialized_start=2105
-  _globals['_COLUMNFEATURE']._serialized_end=2178
-  _globals['_COLUMNVALUE']._serialized_start=2180
-  _globals['_COLUMNVALUE']._serialized_end=2244
-  _globals['_TEXTSPAN']._serialized_start=2246
-  _globals['_TEXTSPAN']._serialized_end=2324
-  _globals['_ATTRIBUTION']._serialized_start=2327
-  _globals['_ATTRIBUTION']._serialized_end=2601
-  _globals['_QUALITY']._serialized_start=2604
-  _globals['_QUALITY']._serialized_end=3077
-  _globals['_FAITHFULNESS']._serialized_start=3079
-  _globals['_FAITHFULNESS']._serialized_end=3124
-  _globals['_PACKEDEXPLANATION']._serialized_start=3127
-  _globals['_PACKEDEXPLANATION']._serialized_end=3491
-  _globals['_PACKEDFEATURE']._serialized_start=3493
-  _globals['_PACKEDFEATURE']._serialized_end=3539
-  _globals['_PACKEDATTRIBUTION']._serialized_start=3542
-  _globals['_PACKEDATTRIBUTION']._serialized_end=3755
-  _globals['_PACKEDQUALITY']._serialized_start=3758
-  _globals['_PACKEDQUALITY']._serialized_end=4045
-  _globals['_PACKEDFAITHFULNESS']._serialized_start=4047
-  _globals['_PACKEDFAITHFULNESS']._serialized_end=4098
+  _globals['_GRANULARITY']._serialized_start=4732
+  _globals['_GRANULARITY']._serialized_end=4940
+  _globals['_QUALITYLEVEL']._serialized_start=4942
+  _globals['_QUALITYLEVEL']._serialized_end=5036
+  _globals['_OUTPUTSPACE']._serialized_start=5038
+  _globals['_OUTPUTSPACE']._serialized_end=5159
+  _globals['_MASKING']._serialized_start=5162
+  _globals['_MASKING']._serialized_end=5383
+  _globals['_SEGMENTIDENCODING']._serialized_start=5386
+  _globals['_SEGMENTIDENCODING']._serialized_end=5534
+  _globals['_STOPREASON']._serialized_start=5537
+  _globals['_STOPREASON']._serialized_end=5752
+  _globals['_EXPLAINOPTIONS']._serialized_start=193
+  _globals['_EXPLAINOPTIONS']._serialized_end=1164
+  _globals['_TARGET']._serialized_start=1167
+  _globals['_TARGET']._serialized_end=1306
+  _globals['_ALLCLASSES']._serialized_start=1308
+  _globals['_ALLCLASSES']._serialized_end=1320
+  _globals['_CONTRAST']._serialized_start=1322
+  _globals['_CONTRAST']._serialized_end=1425
+  _globals['_CLASSSELECTOR']._serialized_start=1427
+  _globals['_CLASSSELECTOR']._serialized_end=1488
+  _globals['_EXPLANATION']._serialized_start=1491
+  _globals['_EXPLANATION']._serialized_end=2128
+  _globals['_FEATURE']._serialized_start=2131
+  _globals['_FEATURE']._serialized_end=2332
+  _globals['_GROUPFEATURE']._serialized_start=2334
+  _globals['_GROUPFEATURE']._serialized_end=2402
+  _globals['_TEXTFEATURE']._serialized_start=2404
+  _globals['_TEXTFEATURE']._serialized_end=2521
+  _globals['_SEGMENTFEATURE']._serialized_start=2523
+  _globals['_SEGMENTFEATURE']._serialized_end=2625
+  _globals['_SEGMENTMAP']._serialized_start=2627
+  _globals['_SEGMENTMAP']._serialized_end=2734
+  _globals['_COLUMNFEATURE']._serialized_start=2736
+  _globals['_COLUMNFEATURE']._serialized_end=2809
+  _globals['_COLUMNVALUE']._serialized_start=2811
+  _globals['_COLUMNVALUE']._serialized_end=2875
+  _globals['_TEXTSPAN']._serialized_start=2877
+  _globals['_TEXTSPAN']._serialized_end=2955
+  _globals['_ATTRIBUTION']._serialized_start=2958
+  _globals['_ATTRIBUTION']._serialized_end=3232
+  _globals['_QUALITY']._serialized_start=3235
+  _globals['_QUALITY']._serialized_end=3708
+  _globals['_FAITHFULNESS']._serialized_start=3710
+  _globals['_FAITHFULNESS']._serialized_end=3755
+  _globals['_PACKEDEXPLANATION']._serialized_start=3758
+  _globals['_PACKEDEXPLANATION']._serialized_end=4122
+  _globals['_PACKEDFEATURE']._serialized_start=4124
+  _globals['_PACKEDFEATURE']._serialized_end=4170
+  _globals['_PACKEDATTRIBUTION']._serialized_start=4173
+  _globals['_PACKEDATTRIBUTION']._serialized_end=4386
+  _globals['_PACKEDQUALITY']._serialized_start=4389
+  _globals['_PACKEDQUALITY']._serialized_end=4676
+  _globals['_PACKEDFAITHFULNESS']._serialized_start=4678
+  _globals['_PACKEDFAITHFULNESS']._serialized_end=4729
 # @@protoc_insertion_point(module_scope)

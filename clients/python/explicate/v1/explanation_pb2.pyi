@@ -4,6 +4,9 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from explicate.v1 import baseline_pb2 as _baseline_pb2
+from explicate.v1 import changes_pb2 as _changes_pb2
+from explicate.v1 import players_pb2 as _players_pb2
 from explicate.v1 import table_pb2 as _table_pb2
 from explicate.v1 import text_section_pb2 as _text_section_pb2
 from google.protobuf import descriptor as _descriptor
@@ -151,6 +154,10 @@ class _MaskingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Masking.Value
     library does; the column is present where that value is like the input's own (in the same quarter of the training
     values, or the same category). The masking of "lime", and of nothing else.
     """
+    MASKING_REFERENCE: _Masking.ValueType  # 9
+    """Texts and images with a `baseline`: the player's place shows what the baseline has there. The masking whenever they
+    have one, and never without.
+    """
 
 class Masking(_Masking, metaclass=_MaskingEnumTypeWrapper):
     """Masking is how the absence of a player is expressed to the model."""
@@ -178,6 +185,10 @@ MASKING_DRAWN: Masking.ValueType  # 8
 """Tables: in every row the column takes another value, drawn from the statistics of the training data, as the lime
 library does; the column is present where that value is like the input's own (in the same quarter of the training
 values, or the same category). The masking of "lime", and of nothing else.
+"""
+MASKING_REFERENCE: Masking.ValueType  # 9
+"""Texts and images with a `baseline`: the player's place shows what the baseline has there. The masking whenever they
+have one, and never without.
 """
 Global___Masking: _TypeAlias = Masking  # noqa: Y015
 
@@ -277,6 +288,11 @@ class ExplainOptions(_message.Message):
     QUALITY_FIELD_NUMBER: _builtins.int
     MAX_PLAYERS_FIELD_NUMBER: _builtins.int
     SEGMENTS_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    FIXED_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """The explanation method in kebab-case, one that GetModel lists. Default: "auto", which is "additive-exact" or
     "tree-shap" if the model offers one, else "exact-shap" if all coalitions fit `max_evaluations`, else "kernel-shap";
@@ -331,9 +347,36 @@ class ExplainOptions(_message.Message):
     """
     segments: _builtins.int
     """Segments that an image is cut into, about, from 2 to 1024; only for GRANULARITY_SLIC and GRANULARITY_GRID."""
+    language: _builtins.str
+    """Language of `Explanation.sentences`, a tag of BCP 47 such as "de" or "de-AT", which takes the nearest one that the
+    server has; refused where it has none that is near, with those that there are. Default: "en".
+    """
     @_builtins.property
     def target(self) -> Global___Target:
         """The output that is explained. Default: the predicted class."""
+
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[_players_pb2.PlayerGroup]:
+        """Parts of the input that are one player each, up to 64 groups; what no group holds stays as it is. A column or a
+        segment that a group names goes to it as a whole. Not for "lime" of a table, nor for ExplainTable.
+        """
+
+    @_builtins.property
+    def fixed(self) -> _containers.RepeatedCompositeFieldContainer[_players_pb2.InputPart]:
+        """Parts of the input that are never left out: they are present in every coalition, and the baseline value is what the
+        model answers with them alone. They get no attribution; Explanation.fixed tells them. Not for "lime" of a table, nor
+        for ExplainTable.
+        """
+
+    @_builtins.property
+    def baseline(self) -> _baseline_pb2.Baseline:
+        """What stands in for absent players. Default: the model's own background, or what `masking` says. Not for "lime" and
+        "lime-stratified".
+        """
+
+    @_builtins.property
+    def change(self) -> _changes_pb2.ChangeOptions:
+        """Also search for the smallest change of the input that changes the answer. Default: do not."""
 
     def __init__(
         self,
@@ -353,15 +396,26 @@ class ExplainOptions(_message.Message):
         quality: Global___QualityLevel.ValueType | None = ...,
         max_players: _builtins.int | None = ...,
         segments: _builtins.int | None = ...,
+        groups: _abc.Iterable[_players_pb2.PlayerGroup] | None = ...,
+        fixed: _abc.Iterable[_players_pb2.InputPart] | None = ...,
+        baseline: _baseline_pb2.Baseline | None = ...,
+        change: _changes_pb2.ChangeOptions | None = ...,
+        language: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_granularity", b"_granularity", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "confidence", b"confidence", "granularity", b"granularity", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_change", b"_change", "_confidence", b"_confidence", "_granularity", b"_granularity", "_language", b"_language", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "baseline", b"baseline", "change", b"change", "confidence", b"confidence", "granularity", b"granularity", "language", b"language", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_granularity", b"_granularity", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "confidence", b"confidence", "granularity", b"granularity", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_change", b"_change", "_confidence", b"_confidence", "_granularity", b"_granularity", "_language", b"_language", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "baseline", b"baseline", "change", b"change", "confidence", b"confidence", "fixed", b"fixed", "granularity", b"granularity", "groups", b"groups", "language", b"language", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__baseline: _TypeAlias = _typing.Literal["baseline"]  # noqa: Y015
+    _WhichOneofArgType__baseline: _TypeAlias = _typing.Literal["_baseline", b"_baseline"]  # noqa: Y015
+    _WhichOneofReturnType__change: _TypeAlias = _typing.Literal["change"]  # noqa: Y015
+    _WhichOneofArgType__change: _TypeAlias = _typing.Literal["_change", b"_change"]  # noqa: Y015
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
     _WhichOneofReturnType__granularity: _TypeAlias = _typing.Literal["granularity"]  # noqa: Y015
     _WhichOneofArgType__granularity: _TypeAlias = _typing.Literal["_granularity", b"_granularity"]  # noqa: Y015
+    _WhichOneofReturnType__language: _TypeAlias = _typing.Literal["language"]  # noqa: Y015
+    _WhichOneofArgType__language: _TypeAlias = _typing.Literal["_language", b"_language"]  # noqa: Y015
     _WhichOneofReturnType__masking: _TypeAlias = _typing.Literal["masking"]  # noqa: Y015
     _WhichOneofArgType__masking: _TypeAlias = _typing.Literal["_masking", b"_masking"]  # noqa: Y015
     _WhichOneofReturnType__max_evaluations: _TypeAlias = _typing.Literal["max_evaluations"]  # noqa: Y015
@@ -389,9 +443,15 @@ class ExplainOptions(_message.Message):
     _WhichOneofReturnType__top_k: _TypeAlias = _typing.Literal["top_k"]  # noqa: Y015
     _WhichOneofArgType__top_k: _TypeAlias = _typing.Literal["_top_k", b"_top_k"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__baseline) -> _WhichOneofReturnType__baseline | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__change) -> _WhichOneofReturnType__change | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__granularity) -> _WhichOneofReturnType__granularity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__language) -> _WhichOneofReturnType__language | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__masking) -> _WhichOneofReturnType__masking | None: ...
     @_typing.overload
@@ -555,6 +615,10 @@ class Explanation(_message.Message):
     SEGMENT_MAP_FIELD_NUMBER: _builtins.int
     UNSPACED_SCRIPTS_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
+    FIXED_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    SENTENCES_FIELD_NUMBER: _builtins.int
     SECTIONS_FIELD_NUMBER: _builtins.int
     evaluations: _builtins.int
     """Rows of the model that this explanation rests on, the prediction itself included. It does not depend on
@@ -605,6 +669,26 @@ class Explanation(_message.Message):
         """
 
     @_builtins.property
+    def fixed(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
+        """What is present in every coalition because `options.fixed` names it; it has no attribution."""
+
+    @_builtins.property
+    def baseline(self) -> _baseline_pb2.BaselineUsed:
+        """What stood in for absent players; set if a baseline was asked for."""
+
+    @_builtins.property
+    def change(self) -> _changes_pb2.Change:
+        """What would change the answer; set in the final answer if it was asked for."""
+
+    @_builtins.property
+    def sentences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The answer and its explanation in plain words, for people without training, in the language of the options; one
+        sentence each, or two. They say no more than the figures allow: no order between features whose intervals overlap,
+        and no direction of one whose interval holds 0. Names of columns, classes and parts of a text are untrusted and
+        quoted in them; escape the whole for markup. Set in final answers.
+        """
+
+    @_builtins.property
     def sections(self) -> _containers.RepeatedCompositeFieldContainer[_text_section_pb2.TextSection]:
         """The sentences of a long text (from about 150 words on, "kernel-shap"), in reading order, each with what its words add
         together. They are told early: the first rows of a long text keep or drop whole sentences. Empty for other inputs.
@@ -627,13 +711,19 @@ class Explanation(_message.Message):
         segment_map: Global___SegmentMap | None = ...,
         unspaced_scripts: _abc.Iterable[_builtins.str] | None = ...,
         preview: _builtins.bool = ...,
+        fixed: _abc.Iterable[Global___Feature] | None = ...,
+        baseline: _baseline_pb2.BaselineUsed | None = ...,
+        change: _changes_pb2.Change | None = ...,
+        sentences: _abc.Iterable[_builtins.str] | None = ...,
         sections: _abc.Iterable[_text_section_pb2.TextSection] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "quality", b"quality", "segment_map", b"segment_map"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_change", b"_change", "baseline", b"baseline", "change", b"change", "options", b"options", "quality", b"quality", "segment_map", b"segment_map"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "method_version", b"method_version", "options", b"options", "preview", b"preview", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "sections", b"sections", "segment_map", b"segment_map", "stop_reason", b"stop_reason", "unspaced_scripts", b"unspaced_scripts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_change", b"_change", "attributions", b"attributions", "baseline", b"baseline", "change", b"change", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "fixed", b"fixed", "method_version", b"method_version", "options", b"options", "preview", b"preview", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "sections", b"sections", "segment_map", b"segment_map", "sentences", b"sentences", "stop_reason", b"stop_reason", "unspaced_scripts", b"unspaced_scripts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__change: _TypeAlias = _typing.Literal["change"]  # noqa: Y015
+    _WhichOneofArgType__change: _TypeAlias = _typing.Literal["_change", b"_change"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__change) -> _WhichOneofReturnType__change | None: ...
 
 Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
 
@@ -646,6 +736,7 @@ class Feature(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     COLUMN_FIELD_NUMBER: _builtins.int
     SEGMENT_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def text(self) -> Global___TextFeature:
         """A part of a text."""
@@ -658,22 +749,55 @@ class Feature(_message.Message):
     def segment(self) -> Global___SegmentFeature:
         """A segment of an image."""
 
+    @_builtins.property
+    def group(self) -> Global___GroupFeature:
+        """A group of parts that the request made one player."""
+
     def __init__(
         self,
         *,
         text: Global___TextFeature | None = ...,
         column: Global___ColumnFeature | None = ...,
         segment: Global___SegmentFeature | None = ...,
+        group: Global___GroupFeature | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "kind", b"kind", "segment", b"segment", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "group", b"group", "kind", b"kind", "segment", b"segment", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "kind", b"kind", "segment", b"segment", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "group", b"group", "kind", b"kind", "segment", b"segment", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "column", "segment"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "column", "segment", "group"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___Feature: _TypeAlias = Feature  # noqa: Y015
+
+@_typing.final
+class GroupFeature(_message.Message):
+    """GroupFeature is a group of parts that `options.groups` made one player."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, as asked for."""
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
+        """What it holds, in reading order: of a text words that follow each other are one part."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        members: _abc.Iterable[Global___Feature] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GroupFeature: _TypeAlias = GroupFeature  # noqa: Y015
 
 @_typing.final
 class TextFeature(_message.Message):
@@ -684,10 +808,13 @@ class TextFeature(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     SPANS_FIELD_NUMBER: _builtins.int
     IN_PAIR_FIELD_NUMBER: _builtins.int
+    INSTEAD_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The text as written."""
     in_pair: _builtins.bool
     """Whether it stands in the second text of a pair; all its spans do."""
+    instead: _builtins.str
+    """What the reference text has in its place, which may be nothing; set for explanations with a reference text."""
     @_builtins.property
     def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextSpan]:
         """Where it stands; more than one place when the method treats equal words as one player ("lime")."""
@@ -698,12 +825,15 @@ class TextFeature(_message.Message):
         text: _builtins.str = ...,
         spans: _abc.Iterable[Global___TextSpan] | None = ...,
         in_pair: _builtins.bool = ...,
+        instead: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_instead", b"_instead", "instead", b"instead"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["in_pair", b"in_pair", "spans", b"spans", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_instead", b"_instead", "in_pair", b"in_pair", "instead", b"instead", "spans", b"spans", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__instead: _TypeAlias = _typing.Literal["instead"]  # noqa: Y015
+    _WhichOneofArgType__instead: _TypeAlias = _typing.Literal["_instead", b"_instead"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__instead) -> _WhichOneofReturnType__instead | None: ...
 
 Global___TextFeature: _TypeAlias = TextFeature  # noqa: Y015
 
@@ -720,7 +850,9 @@ class SegmentFeature(_message.Message):
     RIGHT_FIELD_NUMBER: _builtins.int
     BOTTOM_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """Its number on the segment map, from 0: the feature's place in the explanation."""
+    """Its number on the segment map, from 0: the feature's place in the explanation, unless there are groups or fixed
+    parts, which change no number of a segment. A drawn region has a number after those of all segments.
+    """
     pixels: _builtins.int
     """Pixels of the map that belong to it."""
     left: _builtins.int

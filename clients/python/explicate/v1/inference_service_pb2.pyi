@@ -599,6 +599,7 @@ class ClassScore(_message.Message):
     PROBABILITY_FIELD_NUMBER: _builtins.int
     LOGIT_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
+    EXPECTED_COST_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Index of the class, from 0."""
     label: _builtins.str
@@ -609,6 +610,10 @@ class ClassScore(_message.Message):
     """Logit, before softmax or sigmoid."""
     threshold: _builtins.float
     """The probability from which on it is answered, where the bundle has one for it."""
+    expected_cost: _builtins.float
+    """What answering this class costs on average, by the probabilities, where the bundle's rule weighs costs: the class
+    with the least is answered.
+    """
     def __init__(
         self,
         *,
@@ -617,13 +622,19 @@ class ClassScore(_message.Message):
         probability: _builtins.float = ...,
         logit: _builtins.float = ...,
         threshold: _builtins.float | None = ...,
+        expected_cost: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "threshold", b"threshold"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_cost", b"_expected_cost", "_threshold", b"_threshold", "expected_cost", b"expected_cost", "threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "index", b"index", "label", b"label", "logit", b"logit", "probability", b"probability", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_cost", b"_expected_cost", "_threshold", b"_threshold", "expected_cost", b"expected_cost", "index", b"index", "label", b"label", "logit", b"logit", "probability", b"probability", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_cost: _TypeAlias = _typing.Literal["expected_cost"]  # noqa: Y015
+    _WhichOneofArgType__expected_cost: _TypeAlias = _typing.Literal["_expected_cost", b"_expected_cost"]  # noqa: Y015
     _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
     _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_cost) -> _WhichOneofReturnType__expected_cost | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
 
 Global___ClassScore: _TypeAlias = ClassScore  # noqa: Y015

@@ -20,7 +20,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class TextSection(_message.Message):
-    """TextSection is a sentence of a long text, or a part of a sentence that is very long, with what its features add together."""
+    """TextSection is a sentence of a long text, or a part of a sentence that is very long, with what its features add
+    together.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -38,7 +38,7 @@ def lines(result: ExplainResult, top: int, *, more: str = "--top 0") -> Iterator
 
 def header(result: ExplainResult) -> Iterator[str]:
     """What answered, how, at what cost, and what to beware of."""
-    model, rule = result.model, wording.thresholds(result.prediction)
+    model, rule = result.model, wording.decided_by(result.prediction)
     by = f" ({rule})" if rule else ""
     yield tables.printable(
         f"{wording.prediction(result.prediction)}{by}  ({model.model} version {model.version},"

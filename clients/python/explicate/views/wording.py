@@ -31,8 +31,13 @@ def prediction(answer: Prediction) -> str:
     return f"{answer.label} {answer.probability:.3f}" if answer.labels is None else labels(answer)
 
 
-def thresholds(answer: Prediction) -> str:
-    """Which thresholds decided: "bad from 0.120 on", or of an answer below them "bad only from 0.120 on"."""
+def decided_by(answer: Prediction) -> str:
+    """The thresholds that decided: "bad from 0.120 on", or of an answer below them "bad only from 0.120 on"; or what
+    the classes cost, the answer first: "expected cost bad 0.310, good 0.750".
+    """
+    costs = sorted((one.expected_cost, one.label) for one in answer.scores if one.expected_cost is not None)
+    if costs:
+        return "expected cost " + ", ".join(f"{label} {cost:.3g}" for cost, label in costs)
     own = [score for score in answer.scores if score.threshold is not None]
     if answer.labels is not None:
         own = [score for score in own if score.label in answer.labels]

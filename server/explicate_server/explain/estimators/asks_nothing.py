@@ -56,5 +56,6 @@ def method(*, name: str, build: Callable[[GameInfo, int], Estimator], needs: str
         needs_empty=False,
         needs=needs,
         lacks=lacks,
+        interacts=True,
         shared=True,
     )

@@ -95,5 +95,6 @@ METHOD = Method(
     build=lambda game, _max_evaluations: ExactShap(game),
     default_max_evaluations=lambda n: 2 ** min(n, MOST_PLAYERS_BY_DEFAULT),
     least_evaluations=lambda n: 2**n,
+    interacts=True,
     shared=True,
 )

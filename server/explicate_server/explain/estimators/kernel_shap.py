@@ -235,5 +235,6 @@ METHOD = Method(
     default_tolerance=0.2,
     refines=True,
     previews=True,
+    interacts=True,
     shared=True,
 )

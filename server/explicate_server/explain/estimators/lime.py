@@ -180,6 +180,7 @@ METHOD = Method(
     default_max_evaluations=lambda _n: 1000,
     additive=False,
     needs_empty=False,
+    takes_baseline=False,
     round_rows=250,  # four updates of the default sample
     differs={
         "text": {"players": "distinct-words", "default_masking": "delete"},

@@ -6,6 +6,7 @@ game of a table. Each feature belongs to one player, so that what a coalition's 
     v(S) = offset + Σ_b w_b Σ_t leaf_t(features of S from x, all others from b).
 """
 
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any  # float32 or float64
 
@@ -15,7 +16,7 @@ from scipy.sparse import csr_array
 
 from explicate_bundle.errors import BundleError
 from explicate_bundle.files.tree_arrays import TreeArrays
-from explicate_server.explain.attribution import Booleans, Floats
+from explicate_server.explain.attribution import Booleans, Floats, Indices
 from explicate_server.explain.trees.conditions import Conditions, LeafSums, tree_sums
 from explicate_server.explain.trees.leaf_paths import LeafPaths
 from explicate_server.explain.trees.pattern_tables import PatternTables, tabulated
@@ -53,12 +54,23 @@ class TreeBackground:
                 f"trees.npz has a way to a leaf with conditions of {paths.players.shape[1]} players; {MOST_SLOTS} are "
                 "possible"
             )
-        with_tables = tabulated(paths, np.flatnonzero(~trees.splits))
-        others = np.setdiff1d(np.arange(len(trees.roots)), with_tables)
-        parts = self.conditions, paths, features, weights
+        self._paths = paths
+        self._set_up(tabulated(paths, np.flatnonzero(~trees.splits)))
+
+    def against(self, features: NDArray[Any], weights: Floats) -> "TreeBackground":
+        """The same trees beside other rows: without tables, which take longer than it takes a few rows to walk down."""
+        other = copy(self)
+        other.features, other.weights = features, weights
+        other._set_up(np.zeros(0, np.intp))
+        return other
+
+    def _set_up(self, with_tables: Indices) -> None:
+        """Make the tables of these trees, and let rows walk down the others."""
+        others = np.setdiff1d(np.arange(len(self.conditions.trees.roots)), with_tables)
+        parts = self.conditions, self._paths, self.features, self.weights
         self._tables = PatternTables(*parts, trees=with_tables)
         self._walk = TreeWalk(*parts, trees=others) if len(others) else None
-        steps = _MOST_LOOKUPS // max(1, self._tables.lookups), _MOST_PAIRS // max(1, len(others) * len(weights))
+        steps = _MOST_LOOKUPS // max(1, self._tables.lookups), _MOST_PAIRS // max(1, len(others) * len(self.weights))
         self.rows_at_once = max(1, min(_MOST_ROWS, *steps))
         self._kept: dict[bytes, ExplainedTrees] = {}
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ from explicate_bundle.standard.gate import StandardGate
 from explicate_bundle.standard.verdicts import Verdict
 from explicate_bundle.standard.waivers import Waiver, today
 from explicate_standards.evaluated_model import open_published
-from explicate_standards.outcomes.outcomes import Outcomes
+from explicate_standards.outcomes.outcomes import Floats, Outcomes
+from explicate_standards.outcomes.questions import Question, ask
 from explicate_standards.outcomes.rivals import open_rivals
+from explicate_standards.standard import evidence
 from explicate_standards.standard.check import Checked, check
 from explicate_standards.standard.recorded import check_recorded
 from explicate_standards.standard.requirement import Evidence
@@ -133,6 +136,26 @@ def test_each_variant_of_a_bundle_is_held_to_its_fp32_graph(variants: WithVarian
     ]
     assert len(found.judgements) == 2 * len(precisions)
     assert all(judgement.against_sha256 == found.model.content_sha256 for judgement in found.judgements)
+
+
+@pytest.mark.parametrize("judged", ["fp32", "fp16"])
+def test_each_precision_is_asked_for_the_rows_once(
+    variants: WithVariants, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged: str
+) -> None:
+    given = variants["text"]
+    rows = given.repository.parent / "run-text" / "held_out.jsonl"
+    asked = list[str]()
+
+    def counted(questions: Sequence[Question], *others: Any) -> list[Floats]:
+        asked.extend(question.model.runtime.precision for question in questions)
+        return ask(questions, *others)
+
+    monkeypatch.setattr(evidence, "ask", counted)
+    wanted = '{ id = "reference", metric = "accuracy", against = "fp32", ratio = 0.9 }'
+    checked(
+        standard_file(tmp_path / "s.toml", wanted, "minimum_rows = 5\n"), given.bundle.folder, rows, precision=judged
+    )
+    assert sorted(asked) == sorted({"fp32", *(variant.precision for variant in given.bundle.manifest.variants)})
 
 
 def test_the_precision_that_is_judged_can_be_named(variants: WithVariants, tmp_path: Path) -> None:

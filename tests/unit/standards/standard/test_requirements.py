@@ -1,5 +1,7 @@
 """Verdicts: what a bound that clears its line says, and how often the gate is wrong."""
 
+from pathlib import Path
+
 import fairlearn.metrics as fairness
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from explicate.v1 import bundle_pb2
 from explicate_bundle.objective import CLASSIFICATION, REGRESSION
 from explicate_bundle.standard.verdicts import Bounds, Line, Verdict
 from explicate_standards.outcomes.outcomes import Outcomes
+from explicate_standards.outcomes.run_figures import trained_disturbances
 from explicate_standards.outcomes.suites import SuiteResult
 from explicate_standards.standard.requirement import Evidence
 from explicate_standards.standard.requirements import (
@@ -85,8 +88,13 @@ def test_a_suite_is_judged_by_exact_bounds() -> None:
     assert none.verdict is Verdict.MET
     (few,) = SuiteRequirement("x", "names", 0.1).judge(evidence(right_in(np.ones(1, np.bool_)), suites=suites))
     assert (few.verdict, few.note) == (Verdict.CANNOT_TELL, "1 of 20 fail, such as number 3 of the file")
-    with pytest.raises(UsageError, match="there are negation, names"):
-        list(SuiteRequirement("x", "typos", 0.1).judge(evidence(right_in(np.ones(1, np.bool_)), suites=suites)))
+
+
+def test_a_suite_that_the_cases_do_not_have_is_told_before_anything_is_asked() -> None:
+    known = evidence(right_in(np.ones(0, np.bool_)), suite_names=("negation", "names"))
+    SuiteRequirement("x", "names", 0.1).check(known)
+    with pytest.raises(UsageError, match="no suite 'typos'; there are negation, names"):
+        SuiteRequirement("x", "typos", 0.1).check(known)
 
 
 def test_a_figure_of_explanations_is_judged_by_its_interval() -> None:
@@ -126,6 +134,19 @@ def test_robustness_is_of_right_answers_to_the_same_rows() -> None:
     (worst,) = RobustnessRequirement("x", "worst", None, 0.6).judge(given)
     assert (round(worst.bounds.value, 6), worst.verdict) == (0.72, Verdict.MET)
     assert worst.note == "case 0.7200, typos 0.9000; whole 0.9000"
+
+
+def test_a_disturbance_that_training_taught_is_said_to_flatter(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[augmentation]\ntypos = 0.1\nswap = 0.2\nnoise = 0\n")
+    taught = trained_disturbances(tmp_path)
+    assert taught == {"typos"}
+    assert not trained_disturbances(tmp_path / "nowhere")
+    right = np.ones(200, np.bool_)
+    given = evidence(
+        right_in(right), robustness={"typos": right * 1.0, "case": right * 1.0}, trained_disturbances=taught
+    )
+    notes = [next(RobustnessRequirement("x", one, 0.9, None).judge(given)).note for one in ("typos", "case")]
+    assert ["[augmentation] taught it typos, so this flatters it" in note for note in notes] == [True, False]
 
 
 def test_gaps_of_groups_are_those_of_fairlearn() -> None:

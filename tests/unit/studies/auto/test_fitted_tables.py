@@ -58,11 +58,12 @@ def test_a_leaderboard_reads_its_run(shared: Shared) -> None:
 
 
 def test_more_time_goes_on_choosing_where_it_was(shared: Shared) -> None:
-    trees = TreesTable()
-    trees.train(shared, 2.0)
-    before = trees.tried
-    finished = trees.train(shared, 2.0)
-    assert trees.tried > before > 0
+    before = TreesTable()
+    before.train(shared, 2.0)
+    tried = before.tried
+    of_a_later_command = TreesTable()
+    finished = of_a_later_command.train(shared, 2.0)
+    assert of_a_later_command.tried > tried > 0
     assert set(finished.point) == {"learning_rate", "max_leaf_nodes", "min_samples_leaf", "l2_regularization", "trees"}
 
 

@@ -1,0 +1,1 @@
+"""What two players add together beyond what each adds alone."""
