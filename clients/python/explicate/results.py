@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from explicate.described.text_sections import TextSection, sections_misfit
 from explicate.described.usage import ImageUsage, TextUsage
 from explicate.inputs import MAY_BE_ALL, ONLY_SOME_KINDS, UNLESS_NONE, CellValue, Image, TableRow
 from explicate.json_documents import JsonAnswer
@@ -309,6 +310,7 @@ class Explanation(JsonAnswer):
     segment_map: where the segments of an image lie, else None.
     preview: a guess by the bundle's preview explainer, without intervals; only the first answer of a stream may be one.
     unspaced_scripts: scripts of the text without spaces, such as "Thai": in them the words are the model's tokens.
+    sections: the sentences of a long text, each with what its features add together; empty for other inputs.
     """
 
     features: tuple[Feature, ...]
@@ -324,6 +326,7 @@ class Explanation(JsonAnswer):
     segment_map: SegmentMap | None = field(default=None, metadata=ONLY_SOME_KINDS)
     unspaced_scripts: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     preview: bool = field(default=False, metadata=ONLY_SOME_KINDS)
+    sections: tuple[TextSection, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
 
     @property
     def misfit(self) -> str:
@@ -332,6 +335,8 @@ class Explanation(JsonAnswer):
         for i, each in enumerate(self.attributions):
             if {len(each.values), len(each.standard_errors), len(each.lower), len(each.upper)} != {features}:
                 return f"has {features} features, and another number of values in attributions[{i}]"
+        if problem := sections_misfit(self.sections, features, len(self.attributions)):
+            return problem
         size = shape.width * shape.height if shape else 0
         if shape and shape.ids and (len(shape.ids) != size or not set(shape.ids) <= set(range(features))):
             return "has a segment_map of another size, or of other segments"

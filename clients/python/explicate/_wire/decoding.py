@@ -13,13 +13,14 @@ from typing import Literal
 from explicate import model_info, results
 from explicate._wire import option_fields
 from explicate._wire.option_fields import copied, name_of
-from explicate.described import decisions, standards, usage
+from explicate.described import decisions, standards, text_sections, usage
 from explicate.inputs import CellValue, Image, Input
 from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
 from explicate.v1 import table_pb2 as table_pb
+from explicate.v1 import text_section_pb2 as text_section_pb
 
 # How struct reads the ids of a segment map.
 _ID_FORMATS = {
@@ -273,7 +274,13 @@ class ExplainAnswers:
             stop_reason=name_of(explanation_pb.StopReason, message.stop_reason),
             options=option_fields.from_message(message.options),
             segment_map=self._segment_map,
+            sections=tuple(_section(each) for each in message.sections),
         )
+
+
+def _section(message: text_section_pb.TextSection) -> text_sections.TextSection:
+    values = tuple(copied(text_sections.SectionValue, each) for each in message.values)
+    return copied(text_sections.TextSection, message, values=values)
 
 
 def model_version(version: inference_pb.ModelVersion) -> results.ModelVersion:

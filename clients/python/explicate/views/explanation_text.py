@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from explicate.views import amounts, tables, wording
 from explicate.views.kinds import explained
+from explicate.views.kinds.text_in_sections import in_sections
 
 if TYPE_CHECKING:
     from explicate.results import Contribution, ExplainResult
@@ -24,16 +25,26 @@ _FILL, _CENTRE, _VALUE, _WHISKER, _LOW, _HIGH = "█", "│", "●", "─", "├
 
 
 def lines(result: ExplainResult, top: int, *, more: str = "--top 0") -> Iterator[str]:
-    """The prediction, how it was explained, and the `top` features of every output; 0 means all, which `more` gives."""
+    """The prediction, how it was explained, and the `top` features of every output; 0 means all, which `more` gives.
+
+    The sentences of a long text come before its words.
+    """
     yield from header(result)
     for output, attribution in enumerate(result.explanation.attributions):
         yield ""
         yield tables.printable(wording.outcome(attribution, result))
-        shown = strongest(result, output, top)
-        if shown:
-            yield from _table(shown, result).splitlines()
-        if hidden := hidden_features(result, shown, more=more):
-            yield hidden
+        if sections := in_sections(result):
+            yield from _listed(sections, output, top, more)
+            yield ""
+        yield from _listed(result, output, top, more)
+
+
+def _listed(result: ExplainResult, output: int, top: int, more: str) -> Iterator[str]:
+    shown = strongest(result, output, top)
+    if shown:
+        yield from _table(shown, result).splitlines()
+    if hidden := hidden_features(result, shown, more=more):
+        yield hidden
 
 
 def header(result: ExplainResult) -> Iterator[str]:
