@@ -120,8 +120,8 @@ def test_an_additive_text_is_told_exactly() -> None:
     random = np.random.default_rng(0)
     slopes = random.normal(size=(160, 2))
     sections = np.arange(160) // 16
-    pairs = SectionPairs(sections, 0, 400)
-    coalitions, levels = (np.concatenate(each) for each in zip(pairs.draw(40), pairs.draw(360), strict=True))
+    pairs = SectionPairs(sections, 0)
+    coalitions, levels = (np.concatenate(each) for each in zip(pairs.draw(20), pairs.draw(380), strict=True))
     differences = np.where(coalitions, 1.0, -1.0) @ slopes
     fit = SectionRegression(coalitions, levels, pairs).fit(differences, slopes.sum(axis=0))
     assert fit.words.values == pytest.approx(slopes.T, abs=1e-4)
@@ -142,9 +142,9 @@ def test_sections_end_with_sentences_and_are_never_too_long() -> None:
 
 def test_no_coalition_comes_twice_and_whole_sections_come_first() -> None:
     sections = np.repeat(np.arange(60), [1, 5] * 30)
-    pairs = SectionPairs(sections, 3, 2000)
+    pairs = SectionPairs(sections, 3)
     first, levels = pairs.draw(500)
-    assert len(first) == 180
+    assert len(first) == 120
     assert (levels < 0).all()
     assert all(len(np.unique(row[sections == section])) == 1 for row in first for section in range(60))
     coalitions, levels = pairs.draw(1500)

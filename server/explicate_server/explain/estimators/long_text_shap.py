@@ -30,10 +30,10 @@ LEAST_PAIRS_TO_HALVE = 4
 class LongTextShap(kernel_shap.KernelShap):
     """The estimator `kernel-shap` for one long text; see `Estimator` for what its methods promise."""
 
-    def __init__(self, game: GameInfo, sections: Indices, max_evaluations: int) -> None:
-        """Take a game, the section of each of its players, and the whole budget."""
+    def __init__(self, game: GameInfo, sections: Indices) -> None:
+        """Take a game, and the section of each of its players."""
         super().__init__(game)
-        self._pairs_drawn = SectionPairs(sections, game.seed, max_evaluations // 2)
+        self._pairs_drawn = SectionPairs(sections, game.seed)
 
     @property
     def rows_left(self) -> int:
@@ -96,7 +96,7 @@ def _build(game: GameInfo, max_evaluations: int) -> Estimator:
     if game.breaks is not None and game.games == 1 and game.n_players >= LONG_FROM_PLAYERS:
         sections = sections_of(game.n_players, game.breaks)
         if LEAST_SECTION_PLAYERS * (int(sections[-1]) + 1) <= game.n_players:
-            return LongTextShap(game, sections, max_evaluations)
+            return LongTextShap(game, sections)
     return kernel_shap.METHOD.build(game, max_evaluations)
 
 
