@@ -129,8 +129,9 @@ def explain_request(text: str, *, model: str = "tiny", **options: Any) -> messag
 
 def explain_input(value: messages.Input, *, model: str, **options: Any) -> messages.ExplainRequest:
     request = messages.ExplainRequest(spec=messages.ExplainSpec(model=reference(model), input=value))
-    if "target" in options:
-        request.spec.options.target.CopyFrom(options.pop("target"))
+    for name in ("target", "baseline"):
+        if name in options:
+            getattr(request.spec.options, name).CopyFrom(options.pop(name))
     for name, value in options.items():
         setattr(request.spec.options, name, value)
     return request

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import comb
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -27,6 +28,7 @@ from explicate.v1.bundle_pb2 import (
     ColumnSchema,
 )
 from explicate_bundle.columns import TableColumns, TableRows
+from explicate_bundle.files.baseline_rows import write_baselines
 from explicate_bundle.golden import Golden, write_golden
 from explicate_bundle.table_arrays import Background, LimeStatistics, write_background, write_lime_statistics
 from explicate_bundle.writing import describe_files
@@ -52,6 +54,7 @@ COLUMNS = (
 
 Cell = float | str | None
 Floats = NDArray[np.float64]
+T = TypeVar("T", bound="TinyTable")
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class TinyTable:
     multi_label: bool = False
     # What lime.npz describes: training rows with this share of missing numbers; None leaves it out.
     lime_missing: float | None = 0.1
+    # Groups that explanations may be set against, by name.
+    baselines: tuple[tuple[str, Background], ...] = ()
 
     @property
     def numbers(self) -> list[str]:
@@ -155,6 +160,10 @@ class TinyTable:
             columns=self.columns,
             background_rows=len(self.background.weights),
             lime_statistics=self.lime_missing is not None,
+            baselines=[
+                bundle_pb2.BaselineGroup(name=name, of=f"{name}=yes", summarised_rows=40, rows=len(group))
+                for name, group in self.baselines
+            ],
         )
 
     def training_rows(self) -> tuple[Floats, NDArray[np.int64]]:
@@ -176,6 +185,8 @@ class TinyTable:
         write_background(folder / "background.npz", self.background)
         if self.lime_missing is not None:
             write_lime_statistics(folder / "lime.npz", self.lime_statistics())
+        if self.baselines:
+            write_baselines(folder / "baselines.npz", [group for _, group in self.baselines])
         (folder / "MODEL_CARD.md").write_text(f"# {model}\n", encoding="utf-8")
         manifest = bundle_pb2.Bundle(
             format_version=1,
@@ -289,6 +300,16 @@ def tiny_table(
     numbers, codes = table.rows(background_rows, seed=seed + 1, missing=0.0)
     weights = np.ones(background_rows) if equal_weights else stream.uniform(0.5, 2.0, background_rows)
     return replace(table, background=Background(numbers.astype(np.float32), codes, weights / weights.sum()))
+
+
+def with_baselines(table: T) -> T:
+    """The same model with the groups "good" and "bad" of three and two rows, in which values are missing."""
+    groups = []
+    for name, rows in (("good", 3), ("bad", 2)):
+        numbers, codes = table.rows(rows, seed=len(name), missing=0.2)
+        weights = np.arange(1.0, rows + 1)
+        groups.append((name, Background(numbers.astype(np.float32), codes, weights / weights.sum())))
+    return replace(table, baselines=tuple(groups))
 
 
 def wide_columns(count: int) -> list[ColumnSchema]:

@@ -80,7 +80,14 @@ class AuditLine:
         if self.cut_by_clock:
             rows = int(self.fields["fitted_evaluations"])
             given |= {"max_evaluations": rows, "min_evaluations": rows, "tolerance": 0.0, "top_k": None}
-        return cast(ExplainOptions, {**given, "target": _target(given["target"])})
+        baseline = _baseline(given.get("baseline"))
+        return cast(ExplainOptions, {**given, "target": _target(given["target"]), "baseline": baseline})
+
+    @property
+    def baseline_sha256(self) -> str:
+        """The digest of another input that stood in for what was left out, of which the log has no more; else empty."""
+        held = self.fields["options"].get("baseline")
+        return str(held["sha256"]) if held and _baseline(held) is None else ""
 
     def input(self) -> Input | None:
         """The input if the log has it, else None."""
@@ -153,6 +160,15 @@ def attributions_sha256(explanation: Explanation) -> str:
 def _sha256_of(rows: Iterable[Iterable[float]]) -> str:
     values = [value for row in rows for value in row]
     return hashlib.sha256(struct.pack(f"<{len(values)}d", *values)).hexdigest()
+
+
+def _baseline(held: Mapping[str, Any] | None) -> Input | None:
+    """What stood in for what was left out; None where nothing was asked for, or the log has its digest only."""
+    if held is None or held.keys() == {"sha256"}:
+        return None
+    if "text" in held:
+        return (held["text"], held["text_pair"]) if "text_pair" in held else cast(str, held["text"])
+    return cast(Input, held["cells"] if "cells" in held else held.get("name") or held["colour"])
 
 
 def _target(held: Mapping[str, Any] | None) -> Target | None:

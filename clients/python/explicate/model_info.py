@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from explicate.described.baselines import BaselineGroup
 from explicate.described.decisions import DecisionRule
 from explicate.described.standards import RequiredStandard, StandardVerdict
 from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE
@@ -287,7 +288,7 @@ class ModelDescription(JsonAnswer):
     max_tokens: of a text. columns: of a table. background_rows: how many rows replace absent columns in an explanation.
     target_name: what a regression predicts. pairs: whether it reads pairs of texts. image_width, image_height: pixels
     that it reads of an image. patch_size: edge of the patches that it reads them in, if it does. What does not apply to
-    the kind is empty or 0.
+    the kind is empty or 0. baselines: groups of rows that explanations may be set against.
     devices: that it was to be loaded on, those that serve it first. device_reason: why it is not on another kind.
     labels, traffic: where the model's labels point, and what its canary gets. shadow: what was found so far.
     interpretability: how well it can be explained; None if its export did not measure that.
@@ -331,3 +332,4 @@ class ModelDescription(JsonAnswer):
     required_standard: RequiredStandard | None = field(default=None, metadata=UNLESS_NONE)
     decision: DecisionRule | None = field(default=None, metadata=UNLESS_NONE)
     temperature: float | None = field(default=None, metadata=UNLESS_NONE)
+    baselines: tuple[BaselineGroup, ...] = field(default=(), metadata=ONLY_SOME_KINDS)

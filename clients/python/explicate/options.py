@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, TypedDict
 
+from explicate.inputs import Input
+
 
 class AllClasses(enum.Enum):
     """The type of `ALL`. An enum, because any string could be a class label."""
@@ -37,7 +39,9 @@ class Contrast:
 Target: TypeAlias = ClassChoice | AllClasses | Contrast
 OutputSpace: TypeAlias = Literal["probability", "logit", "value"]
 Granularity: TypeAlias = Literal["word", "token", "sentence", "slic", "quickshift", "grid", "patch"]
-Masking: TypeAlias = Literal["attention", "mask-token", "delete", "background", "drawn", "mean", "blur", "grey"]
+Masking: TypeAlias = Literal[
+    "attention", "mask-token", "delete", "background", "drawn", "mean", "blur", "grey", "reference"
+]
 QualityLevel: TypeAlias = Literal["basic", "full"]
 Priority: TypeAlias = Literal["interactive", "bulk"]
 
@@ -56,7 +60,7 @@ class ExplainOptions(TypedDict, total=False):
     masking: how a word is left out: "attention" (default), "mask-token" or "delete" (default of the lime methods). A
         column is left out by "background": it takes the values of typical rows, and the outputs are averaged; for lime
         it takes values "drawn" from the training data's statistics. A segment takes its "mean" colour (default), a
-        "blur" of the image, or "grey".
+        "blur" of the image, or "grey". With a baseline it is "reference", of rows "background"; leave it out.
     max_evaluations: rows through the model at most, for a table times its background rows. Default: 32 per word or
         column for kernel-shap and permutation-shap, 1000 for lime (for a table 5000, each one row), as many as the
         other methods take.
@@ -70,8 +74,13 @@ class ExplainOptions(TypedDict, total=False):
         Default: never stop for that.
     quality: "full" adds comprehensiveness and sufficiency, for at most twenty more rows. Default: "basic".
     max_players: a text of more words than this, from 2 to 1024, is grouped into phrases first. Default: as many as
-        `max_evaluations` has 8 rows for, at least 64.
+        `max_evaluations` has 8 rows for, at least 64; kernel-shap never groups the words of a text of 150 and more,
+        it tells sentences beside them.
     segments: about how many segments "slic" or "grid" cut an image into, from 2 to 1024. Default: 49.
+    baseline: what stands in for what is left out, so that the numbers say why this and not that. For a text another
+        text, for a pair another pair: where they differ, the words of the other one stand in; words that both have are
+        no features. For a row another row, or the name of a group of rows that `get_model(name).baselines` lists. For
+        an image an `explicate.Image`, or a colour such as "#ff8800". Default: see masking. Not for the lime methods.
     """
 
     method: str | None
@@ -89,6 +98,7 @@ class ExplainOptions(TypedDict, total=False):
     quality: QualityLevel | None
     max_players: int | None
     segments: int | None
+    baseline: Input | None
 
 
 class CallOptions(TypedDict, total=False):

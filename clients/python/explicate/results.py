@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from explicate.described.baselines import BaselineUsed
 from explicate.described.text_sections import TextSection, sections_misfit
 from explicate.described.usage import ImageUsage, TextUsage
 from explicate.inputs import MAY_BE_ALL, ONLY_SOME_KINDS, UNLESS_NONE, CellValue, Image, TableRow
@@ -175,7 +176,8 @@ class Feature:
 
     text, spans: the word, token, sentence or phrase as written and its place, or all places of a word where a method
     treats them as one. in_pair: whether that is in the second text of a pair. column, values: the name of the column or
-    group, and the values of its columns by their names. segment: of an image. What does not apply is empty.
+    group, and the values of its columns by their names. segment: of an image. instead: what a reference text has in its
+    place, maybe nothing; None without one. What does not apply is empty.
     """
 
     text: str = field(default="", metadata=ONLY_SOME_KINDS)
@@ -184,6 +186,7 @@ class Feature:
     values: Mapping[str, CellValue] = field(default_factory=dict, hash=False, metadata=ONLY_SOME_KINDS)
     in_pair: bool = field(default=False, metadata=ONLY_SOME_KINDS)
     segment: ImageSegment | None = field(default=None, metadata=ONLY_SOME_KINDS)
+    instead: str | None = field(default=None, metadata=UNLESS_NONE)
 
     @property
     def name(self) -> str:
@@ -279,7 +282,7 @@ class ResolvedOptions:
 
     The names and values are those of `explicate.ExplainOptions`. target: as it was asked for, None for the predicted
     class. granularity: None for a table. top_k: None when it was not asked for. max_players: None when the method does
-    not group words into phrases. segments: about how many an image was cut into, else None.
+    not group words into phrases. segments: about how many an image was cut into, else None. baseline: as asked for.
     """
 
     method: str
@@ -297,6 +300,7 @@ class ResolvedOptions:
     quality: str
     max_players: int | None
     segments: int | None = None
+    baseline: str | tuple[str, str] | Image | TableRow | None = field(default=None, hash=False, metadata=UNLESS_NONE)
 
 
 @dataclass(frozen=True)
@@ -310,6 +314,7 @@ class Explanation(JsonAnswer):
     segment_map: where the segments of an image lie, else None.
     preview: a guess by the bundle's preview explainer, without intervals; only the first answer of a stream may be one.
     unspaced_scripts: scripts of the text without spaces, such as "Thai": in them the words are the model's tokens.
+    baseline: what stood in for what was left out, where one was asked for, else None.
     sections: the sentences of a long text, each with what its features add together; empty for other inputs.
     """
 
@@ -326,6 +331,7 @@ class Explanation(JsonAnswer):
     segment_map: SegmentMap | None = field(default=None, metadata=ONLY_SOME_KINDS)
     unspaced_scripts: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     preview: bool = field(default=False, metadata=ONLY_SOME_KINDS)
+    baseline: BaselineUsed | None = field(default=None, metadata=UNLESS_NONE)
     sections: tuple[TextSection, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
 
     @property

@@ -19,9 +19,10 @@ from explicate_bundle.columns import (
     TableRows,
 )
 from explicate_bundle.errors import BundleError
+from explicate_bundle.kinds.table_kind import read_baselines_of
 from explicate_bundle.model_inputs import ModelInput, TabularInput
 from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
-from explicate_bundle.writing import BACKGROUND_NAME, GRAPH_NAME, LIME_NAME
+from explicate_bundle.writing import BACKGROUND_NAME, BASELINES_NAME, GRAPH_NAME, LIME_NAME
 from explicate_export.conversion import AnswerRows, CardText, ModelExport, Say
 from explicate_export.described import HeldOut
 from explicate_export.errors import ParityError, UsageError
@@ -149,17 +150,19 @@ class TableExport(ModelExport):
         self.schema = run.record.tabular
         self._columns = TableColumns(self.schema)
         self._background, self._lime = read_arrays(run)
+        self._baselines = baselines_of(run)
         self.words = words(run.record.target_name, len(self._columns.all))
         self.held_out = held_out_rows(run)
         say(f"loading {run.model_directory}")
         self._trained = load(run, self._columns)
 
     def prepare(self, folder: Path, values: Sequence[ModelInput]) -> Modality:  # noqa: ARG002
-        """Copies background.npz, and lime.npz if the run has it."""
+        """Copies background.npz, and lime.npz and baselines.npz if the run has them."""
         self._graph_path = folder / GRAPH_NAME
-        for name in (BACKGROUND_NAME, *([LIME_NAME] if self._lime else [])):
+        more = {LIME_NAME: self._lime, BASELINES_NAME: self._baselines}
+        for name in (BACKGROUND_NAME, *(name for name, there in more.items() if there)):
             shutil.copyfile(self._directory / name, folder / name)
-        return TabularModality(self.schema, self._background, self._lime)
+        return TabularModality(self.schema, self._background, self._lime, baselines=self._baselines)
 
     def edge_cases(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> list[ModelInput]:  # noqa: ARG002
         """Rows with missing values and unknown categories."""
@@ -232,6 +235,16 @@ def read_arrays(run: FinishedRun) -> tuple[Background, LimeStatistics | None]:
     except BundleError as error:
         raise UsageError(f"{run.directory}: {error}, so train again") from None
     return background, lime
+
+
+def baselines_of(run: FinishedRun) -> Mapping[str, Background]:
+    """The groups that explanations may be set against; raises UsageError if they do not fit the columns."""
+    if run.record.tabular.baselines:
+        check_files(run.directory, [BASELINES_NAME])
+    try:
+        return read_baselines_of(run.directory, run.record.tabular)
+    except BundleError as error:
+        raise UsageError(f"{run.directory}: {error}, so train again") from None
 
 
 def held_out_rows(run: FinishedRun) -> list[HeldOut]:

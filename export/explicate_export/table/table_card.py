@@ -83,6 +83,20 @@ def absence(schema: bundle_pb2.TabularSchema, rows: str = "training rows") -> st
         "background rows in `background.npz`, one after the other; the outputs are averaged with the rows' weights "
         f"(interventional). The background summarises the {rows} and holds none of them. Where columns depend on "
         f"each other this asks the model about rows that do not occur: give such columns a group.{lime}{_trees(schema)}"
+        f"{_baselines(schema, rows)}"
+    )
+
+
+def _baselines(schema: bundle_pb2.TabularSchema, rows: str) -> str:
+    """The groups that explanations may be set against; empty where there are none."""
+    told = ", ".join(
+        f"{group.name} ({escaped(group.of)}, {group.summarised_rows:,} rows)" for group in schema.baselines
+    )
+    if not told:
+        return ""
+    return (
+        f" A request may name a group of the {rows} in the background's place, summarised in `baselines.npz` as the "
+        f"background is: {', '.join(groups)}."
     )
 
 

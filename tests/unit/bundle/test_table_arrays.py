@@ -12,7 +12,7 @@ import pytest
 from explicate_bundle.bundle import verify_bundle
 from explicate_bundle.errors import BundleError
 from support.bundle_edits import edit_arrays
-from support.tiny_table_bundle import tiny_table
+from support.tiny_table_bundle import tiny_table, with_baselines
 
 
 @pytest.fixture
@@ -81,3 +81,46 @@ def test_statistics_for_lime_are_read_as_they_were_written_and_none_where_there_
         np.testing.assert_array_equal(getattr(read, name), array)
     without = replace(tiny_table(), lime_missing=None).publish(tmp_path / "other", "loans")
     assert verify_bundle(without, model="loans", version=1).lime_statistics() is None
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda a: a.pop("offsets"), "not in the format"),
+        (lambda a: a.update(numbers=a["numbers"].astype(object)), "not in the format"),  # would be a pickle
+        (lambda a: a.update(codes=a["codes"].astype(np.int32)), "codes of type int32, not int64"),
+        (lambda a: a.update(offsets=np.array([0, 2, 5])), "groups of other sizes"),
+        (lambda a: a.update(offsets=np.array([0, 5])), "groups of other sizes"),
+        (lambda a: a.update(weights=a["weights"][:-1]), "groups of other sizes"),
+        (lambda a: a.update(weights=np.full(5, 0.2)), "do not sum to 1"),  # all of them do, and no group's do
+        (lambda a: a.update(codes=a["codes"] + 3), "not of the manifest's columns"),
+    ],
+)
+def test_groups_of_rows_that_do_not_fit_are_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], problem: str
+) -> None:
+    table = with_baselines(tiny_table())
+    folder = table.publish(tmp_path, "loans")
+    kept = verify_bundle(folder, model="loans", version=1).baselines()
+    for name, group in table.baselines:
+        np.testing.assert_array_equal(kept[name].numbers, group.numbers)
+        np.testing.assert_array_equal(kept[name].weights, group.weights)
+    edit_arrays(folder, "baselines.npz", change)
+    with pytest.raises(BundleError, match=rf"baselines\.npz.*{problem}"):
+        verify_bundle(folder, model="loans", version=1).check_contents()
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (("good", "good"), "names in tabular.baselines repeat"),
+        (("background",), "the name of the model's own background"),
+        (("../x",), "is not a name"),
+    ],
+)
+def test_groups_of_rows_have_names_of_their_own(tmp_path: Path, names: tuple[str, ...], problem: str) -> None:
+    table = with_baselines(tiny_table())
+    groups = tuple((name, table.baselines[0][1]) for name in names)
+    folder = replace(table, baselines=groups).publish(tmp_path, "loans")
+    with pytest.raises(BundleError, match=problem):
+        verify_bundle(folder, model="loans", version=1)

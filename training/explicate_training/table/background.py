@@ -63,7 +63,8 @@ def _number_statistics(
     )
 
 
-_FEWEST_ROWS = 5  # of a cluster
+FEWEST_ROWS = 5
+"""Of a cluster."""
 _MOST_ROWS = 20_000  # to find clusters in; all rows are then counted to the nearest
 _CLIP = 3.0  # standard deviations: one far-out value shall not have a cluster for itself
 
@@ -71,7 +72,7 @@ _CLIP = 3.0  # standard deviations: one far-out value shall not have a cluster f
 def summarise(train: TableRows, rows: int, *, seed: int, dates: Sequence[int] = ()) -> Background:
     """At most `rows` cluster centres of the training rows, the largest cluster first; `dates`: places of numbers."""
     points = _points(train)
-    fewest = min(_FEWEST_ROWS, len(points))
+    fewest = min(FEWEST_ROWS, len(points))
     sample = points[np.linspace(0, len(points) - 1, min(len(points), _MOST_ROWS)).astype(int)]
     clusters = max(1, min(rows, len(np.unique(sample, axis=0)), len(points) // fewest))
     centres = KMeans(clusters, n_init=3, random_state=seed).fit(sample).cluster_centers_

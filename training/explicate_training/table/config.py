@@ -1,15 +1,19 @@
 """The options of a training run on a table; `config.options` has those that all kinds share."""
 
-from collections.abc import Mapping
+import operator
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar  # Any: TOML values, and arrays that are compared
 
 from explicate.errors import UsageError
+from explicate_bundle.files.baseline_rows import MOST_BASELINES, baseline_name_problem
 from explicate_training.calibration.answer_options import CalibrationOptions, ThresholdOptions
 from explicate_training.config.checks import check_data, check_forgetting, check_layers, check_values
 from explicate_training.config.sections import (
     Entries,
     LabelledData,
+    OptionalSection,
     OutputConfig,
     TrainingOptions,
     entries_option,
@@ -131,6 +135,57 @@ class TableTrainingConfig(TrainingOptions):
     )
 
 
+COMPARISONS: Mapping[str, Callable[[Any, float], Any]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+    "=": operator.eq,
+}
+"""Of a group of rows, those that begin alike in the order in which they must be looked for."""
+_CONDITION = re.compile(r"\s*(.+?)\s*(<=|>=|=|<|>)\s*(.+?)\s*")
+
+
+@dataclass(frozen=True)
+class RowCondition:
+    """What the rows of a group have in common: a column, or what is predicted, beside a value."""
+
+    column: str
+    comparison: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.column}{self.comparison}{self.value}"
+
+
+def conditions_of(baselines: Mapping[str, Any]) -> dict[str, RowCondition]:
+    """The groups of `[export.baselines]`; raises UsageError, naming the option, for what is not one."""
+    if len(baselines) > MOST_BASELINES:
+        raise UsageError(f"export.baselines has {len(baselines)} groups; at most {MOST_BASELINES} are possible")
+    found = {}
+    for name, written in baselines.items():
+        if problem := baseline_name_problem(name):
+            raise UsageError(f"export.baselines: {problem}")
+        match = _CONDITION.fullmatch(written) if isinstance(written, str) else None
+        if match is None:
+            raise UsageError(f'export.baselines.{name} must be like "outcome=yes" or "age>=60", not {written!r}')
+        found[name] = RowCondition(*match.groups())
+    return found
+
+
+@dataclass(frozen=True)
+class TableExportOptions(OptionalSection):
+    """What the bundle holds besides."""
+
+    baselines: Entries = entries_option(
+        "groups of training rows that explanations may be set against (--baseline NAME), by a column or by what is "
+        'predicted: approved = "outcome=yes", seniors = "age>=60"'
+    )
+
+    def check(self) -> None:
+        conditions_of(self.baselines)
+
+
 @dataclass(frozen=True)
 class TableConfig:
     """All options of a training run on a table, by the sections of its TOML file."""
@@ -146,6 +201,7 @@ class TableConfig:
     calibration: CalibrationOptions = field(default_factory=CalibrationOptions)
     thresholds: ThresholdOptions = field(default_factory=ThresholdOptions)
     fairness: FairnessOptions = field(default_factory=FairnessOptions)
+    export: TableExportOptions = field(default_factory=TableExportOptions)
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def check(self) -> None:

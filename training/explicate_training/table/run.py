@@ -18,8 +18,9 @@ from explicate.v1.bundle_pb2 import LeftOutColumn, TabularSchema
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.cells.date_notation import date_text
 from explicate_bundle.columns import FIRST_CATEGORY_CODE, TableRows
+from explicate_bundle.files.baseline_rows import write_baselines
 from explicate_bundle.table_arrays import Background, write_background, write_lime_statistics
-from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
+from explicate_bundle.writing import BACKGROUND_NAME, BASELINES_NAME, LIME_NAME
 from explicate_training.fairness.weights import side_groups
 from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.tables.forbidden_columns import ForbiddenColumns
@@ -33,6 +34,7 @@ from explicate_training.report.figures import shape_functions
 from explicate_training.report.report import data_lines, data_report, data_uri
 from explicate_training.report.slices import thirds
 from explicate_training.table.background import lime_statistics, summarise
+from explicate_training.table.baseline_groups import described, rows_of_groups, summaries
 from explicate_training.table.boosted_trees import TreeLabels, boosted_trees_outputs
 from explicate_training.table.cleaning import REASONS, clean_table
 from explicate_training.table.column_types.column_typing import type_table
@@ -123,6 +125,7 @@ class TableRun(Run[TableConfig, Table]):
         self._examples = {
             name: TableExamples(encode(part, self._schema), self.targets[name]) for name, part in read.items()
         }
+        self._groups = rows_of_groups(self.config.export.baselines, self.splits.train, data)
         train = self._examples["train"]
         suspects = leakage_suspects(
             train.encoded, train.targets, self._schema, self.task, threshold=data.leakage_threshold
@@ -300,15 +303,25 @@ class TableRun(Run[TableConfig, Table]):
         save_network(self._network, folder / "model")
         self._background_rows = len(self._summary.weights)
         write_background(folder / BACKGROUND_NAME, self._summary)
+        if self._groups:
+            write_baselines(folder / BASELINES_NAME, list(self._summaries.values()))
         counts = [FIRST_CATEGORY_CODE + len(column.categories) for column in self._schema if not column.is_numeric]
         write_lime_statistics(folder / LIME_NAME, lime_statistics(train.numbers, train.codes, counts))
 
     @cached_property
     def _summary(self) -> Background:
         """What stands for absent columns."""
-        config, train = self.config, self._examples["train"].encoded
-        dates = date_places(self._schema).dates
-        return summarise(train, config.data.background_rows, seed=config.training.seed, dates=dates)
+        return summarise(self._examples["train"].encoded, self.config.data.background_rows, **self._how_summarised)
+
+    @cached_property
+    def _summaries(self) -> dict[str, Background]:
+        """What explanations may be set against, by name."""
+        rows = self.config.data.background_rows
+        return summaries(self._groups, self._examples["train"].encoded, rows, **self._how_summarised)
+
+    @property
+    def _how_summarised(self) -> dict[str, Any]:
+        return {"seed": self.config.training.seed, "dates": date_places(self._schema).dates}
 
     def players(self) -> Players:
         return ColumnPlayers(self.describe_model().tabular, self._summary)
@@ -335,6 +348,7 @@ class TableRun(Run[TableConfig, Table]):
             columns=[column.as_message() for column in self._schema],
             background_rows=self._background_rows,
             lime_statistics=True,
+            baselines=described(self.config.export.baselines, self._groups, self._summaries),
             missing_words=data.missing_words(),
             left_out=[
                 LeftOutColumn(name=name, reason=reason, forbidden=name in self._forbidden)

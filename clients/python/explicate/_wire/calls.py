@@ -112,15 +112,17 @@ def explain(
 ) -> Call[ExplainResult]:
     """Explain one input, with a `stream` of answers or one; raises InvalidArgument for what cannot be sent."""
     value = plain_input(value)
+    message = input_message(value, "input")
     spec = inference_pb.ExplainSpec(
         model=_model_ref(model, version, label),
-        input=input_message(value, "input"),
-        options=option_fields.to_message(options),
+        input=message,
+        options=option_fields.to_message(options, str(message.WhichOneof("kind"))),
     )
     _set_priority(spec, priority)
-    message = inference_pb.StreamExplainRequest if stream else inference_pb.ExplainRequest
+    request = inference_pb.StreamExplainRequest if stream else inference_pb.ExplainRequest
     method = "StreamExplain" if stream else "Explain"
-    return Call(method, message(spec=spec), decoding.ExplainAnswers(value), request_id)
+    answers = decoding.ExplainAnswers(value, plain_input(options.get("baseline")))
+    return Call(method, request(spec=spec), answers, request_id)
 
 
 def check_many(inputs: Input | Iterable[Input] | AsyncIterable[Input]) -> None:
@@ -147,7 +149,7 @@ def explain_table(
     request = inference_pb.ExplainTableRequest(
         model=_model_ref(model, version, label),
         table=table_message(columns),
-        options=option_fields.to_message(options),
+        options=option_fields.to_message(options, "tabular"),
     )
     _set_priority(request, priority)
     return Call("ExplainTable", request, answer, request_id)

@@ -12,14 +12,14 @@ from typing import Literal
 
 from explicate import model_info, results
 from explicate._wire import option_fields
-from explicate._wire.option_fields import copied, name_of
+from explicate._wire.option_fields import cell_value, copied, name_of
 from explicate.described import decisions, standards, text_sections, usage
-from explicate.inputs import CellValue, Image, Input
+from explicate.described.baselines import BaselineGroup, BaselineUsed
+from explicate.inputs import Image, Input
 from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
-from explicate.v1 import table_pb2 as table_pb
 from explicate.v1 import text_section_pb2 as text_section_pb
 
 # How struct reads the ids of a segment map.
@@ -48,6 +48,7 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         maskings=tuple(name_of(explanation_pb.Masking, value) for value in response.maskings),
         limits=copied(model_info.ServingLimits, limits, max_call_s=limits.max_call_seconds),
         base_model=bundle.provenance.base_model,
+        baselines=tuple(copied(BaselineGroup, group) for group in bundle.tabular.baselines),
         model_card=response.model_card,
         runtimes=tuple(_runtime_trial(trial) for trial in response.runtimes),
         devices=tuple(copied(model_info.ModelDevice, device) for device in response.devices),
@@ -238,8 +239,10 @@ class ExplainAnswers:
     An answer of a stream leaves out the features and the segment map that the one before it had; here each has them.
     """
 
-    def __init__(self, value: Input) -> None:
+    def __init__(self, value: Input, baseline: Input | None = None) -> None:
+        """For what was asked about, and the baseline that was asked for."""
         self._value = value
+        self._baseline = baseline
         self._features: tuple[results.Feature, ...] = ()
         self._segment_map: results.SegmentMap | None = None
 
@@ -272,7 +275,8 @@ class ExplainAnswers:
             attributions=tuple(copied(results.Attribution, each) for each in message.attributions),
             quality=_quality(message.quality),
             stop_reason=name_of(explanation_pb.StopReason, message.stop_reason),
-            options=option_fields.from_message(message.options),
+            options=option_fields.from_message(message.options, self._baseline),
+            baseline=copied(BaselineUsed, message.baseline) if message.HasField("baseline") else None,
             segment_map=self._segment_map,
             sections=tuple(_section(each) for each in message.sections),
         )
@@ -325,25 +329,16 @@ def _segment_map(message: explanation_pb.SegmentMap) -> results.SegmentMap:
 
 def _feature(feature: explanation_pb.Feature) -> results.Feature:
     spans = tuple(results.Span(span.start, span.end) for span in feature.text.spans)
-    values = {column.column: _cell_value(column.value) for column in feature.column.columns}
+    values = {column.column: cell_value(column.value) for column in feature.column.columns}
     return results.Feature(
         text=feature.text.text,
         spans=spans,
         column=feature.column.name,
         values=values,
         in_pair=feature.text.in_pair,
+        instead=feature.text.instead if feature.text.HasField("instead") else None,
         segment=copied(results.ImageSegment, feature.segment) if feature.HasField("segment") else None,
     )
-
-
-def _cell_value(cell: table_pb.Cell) -> CellValue:
-    match cell.WhichOneof("kind"):
-        case "number":
-            return cell.number
-        case "category":
-            return cell.category
-        case _:
-            return None
 
 
 def _quality(quality: explanation_pb.Quality) -> results.Quality:

@@ -21,9 +21,12 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import NULL_VALUE
 
 from explicate.errors import UsageError, invalid_argument
-from explicate.inputs import GivenValue, Image, Input, TableRow, category, kind_of
+from explicate.inputs import GivenValue, Image, Input, TableRow, category, kind_of, plain_input
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import table_pb2 as table_pb
+from explicate.v1.baseline_pb2 import Baseline
+
+BASELINE_PATH = "options.baseline"
 
 
 def set_field(message: Message, field: str, value: object, path: str) -> None:
@@ -91,6 +94,27 @@ def input_message(value: Input, path: str) -> inference_pb.Input:
     if isinstance(value, str):
         return inference_pb.Input(text=inference_pb.TextInput(text=unicode_text(value, f"{path}.text")))
     raise invalid_argument(path, _form_of(value))
+
+
+_SAID = {"text": "text", "tabular": "name", "image": "colour"}
+"""What a string means as a baseline, by the kind of input that is explained: the field of it in `Baseline`."""
+
+
+def set_baseline(message: Baseline, given: Any, explained: str) -> None:  # Any: see `plain_input`
+    """Say what stands in for absent players. explained: the kind of input that is explained, a field of `Input`.
+
+    Raises InvalidArgument for what cannot be sent.
+    """
+    if isinstance(given, str):
+        said = unicode_text(given, f"{BASELINE_PATH}.{_SAID[explained]}")
+        if explained == "text":
+            message.text.text = said
+        else:
+            setattr(message, _SAID[explained], said)
+        return
+    other = input_message(plain_input(given), BASELINE_PATH)
+    kind = str(other.WhichOneof("kind"))
+    getattr(message, kind).MergeFromString(getattr(other, kind).SerializeToString())  # they are formed alike
 
 
 def _form_of(value: object) -> str:

@@ -18,11 +18,14 @@ from typing import (
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import Message
 
-from explicate._wire.encoding import check_names, set_choice, set_field
+from explicate._wire.encoding import check_names, set_baseline, set_choice, set_field
 from explicate.errors import invalid_argument
+from explicate.inputs import CellValue, Input, TextPair
 from explicate.options import ALL, AllClasses, ClassChoice, Contrast, ExplainOptions, Target
 from explicate.results import ResolvedOptions
 from explicate.v1 import explanation_pb2 as explanation_pb
+from explicate.v1 import table_pb2 as table_pb
+from explicate.v1.baseline_pb2 import Baseline
 
 _Result = TypeVar("_Result")
 
@@ -84,13 +87,16 @@ _CHOICES: dict[str, Any] = {
 _RENAMED = {"time_limit_s": "time_limit_seconds"}
 
 
-def to_message(options: ExplainOptions) -> explanation_pb.ExplainOptions:
-    """What the caller gave and nothing else; raises InvalidArgument for a value that its field cannot hold."""
+def to_message(options: ExplainOptions, explained: str) -> explanation_pb.ExplainOptions:
+    """What the caller gave and nothing else; raises InvalidArgument for a value that its field cannot hold.
+
+    explained: the kind of input that is explained, a field of `Input`.
+    """
     check_names(options, ExplainOptions.__annotations__, "an explanation")
     message = explanation_pb.ExplainOptions()
     for name, value in options.items():
         field = _RENAMED.get(name, name)
-        if value is None or name == "target":
+        if value is None or name in ("target", "baseline"):
             continue
         if name in _CHOICES:
             set_choice(message, field, numbers_of(_CHOICES[name]), value, f"options.{field}")
@@ -98,11 +104,16 @@ def to_message(options: ExplainOptions) -> explanation_pb.ExplainOptions:
             set_field(message, field, value, f"options.{field}")
     if (target := options.get("target")) is not None:
         _set_target(message.target, target)
+    if (baseline := options.get("baseline")) is not None:
+        set_baseline(message.baseline, baseline, explained)
     return message
 
 
-def from_message(message: explanation_pb.ExplainOptions) -> ResolvedOptions:
-    """The options of an answer; None or an empty string where the server left one unset."""
+def from_message(message: explanation_pb.ExplainOptions, baseline: Input | None = None) -> ResolvedOptions:
+    """The options of an answer; None or an empty string where the server left one unset.
+
+    baseline: what was asked for, of which the server says a file's digest only.
+    """
     choices = {name: name_of(enum, getattr(message, name)) for name, enum in _CHOICES.items()}
     return copied(
         ResolvedOptions,
@@ -110,7 +121,32 @@ def from_message(message: explanation_pb.ExplainOptions) -> ResolvedOptions:
         **choices | {"granularity": choices["granularity"] or None},
         **{name: getattr(message, field) for name, field in _RENAMED.items()},
         target=_target(message.target),
+        baseline=_baseline(message.baseline, baseline),
     )
+
+
+def _baseline(message: Baseline, asked: Input | None) -> Input | None:
+    match message.WhichOneof("kind"):
+        case "text":
+            text = message.text
+            return TextPair(text.text, text.text_pair) if text.HasField("text_pair") else text.text
+        case "tabular":
+            return {name: cell_value(cell) for name, cell in message.tabular.cells.items()}
+        case None:
+            return None
+        case _:
+            return message.name or message.colour or asked
+
+
+def cell_value(cell: table_pb.Cell) -> CellValue:
+    """The value of a column."""
+    match cell.WhichOneof("kind"):
+        case "number":
+            return cell.number
+        case "category":
+            return cell.category
+        case _:
+            return None
 
 
 def _set_target(message: explanation_pb.Target, target: Target) -> None:

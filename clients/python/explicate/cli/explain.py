@@ -72,7 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     explained: list[ExplainResult] = []
     with connection.connect(arguments) as client, Progress() as progress:
         model = connection.chosen_model(client, arguments)
-        all_asked = inputs.read(arguments, client, model).inputs
+        given = inputs.read(arguments, client, model)
+        all_asked, options["baseline"] = given.inputs, inputs.baseline(arguments, given)
         ask = partial(_all_at_once, in_flight=in_flight) if _is_bulk(arguments) else _one_by_one
         for asked, estimates in ask(client, model, all_asked, arguments, options):
             try:

@@ -84,6 +84,12 @@ def _add_how(group: argparse._ArgumentGroup, *, method: bool) -> None:
         choices=get_args(Masking),
         help=f"how it is left out: {'; '.join(kind.absence for kind in inputs.KINDS.values())} (default: the method's)",
     )
+    group.add_argument(
+        "--baseline",
+        metavar="NAME|ROW|TEXT|FILE",
+        help="what stands in for what is left out, so that the answer is why this and not that: "
+        f"{'; '.join(kind.baselines for kind in inputs.KINDS.values())}; or @FILE that holds it",
+    )
     group.add_argument("--seed", metavar="N", type=int, help="of all random choices (default: 0)")
     group.add_argument("--confidence", metavar="SHARE", type=float, help="coverage of the intervals (default: 0.95)")
     group.add_argument(
@@ -171,6 +177,8 @@ def in_flags(error: ServerError) -> UsageError:
 
 
 def _flag(path: str) -> str:
+    if path.startswith("options.baseline."):  # the rest says which column or text
+        return f"--baseline ({path.removeprefix('options.baseline.')})"
     own_name = f"--{path.removeprefix('options.').replace('_', '-')}"
     return _FLAGS.get(path, own_name if path.startswith("options.") else path)
 

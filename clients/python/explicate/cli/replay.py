@@ -73,6 +73,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="the input: a text or another file, or a row or a pair as JSON (.json)",
     )
     parser.add_argument(
+        "--baseline",
+        metavar="FILE",
+        type=Path,
+        help="the text, row or other file that the explanation was set against, where the log has its digest only",
+    )
+    parser.add_argument(
         "--tolerance",
         metavar="FRACTION",
         type=float,
@@ -87,6 +93,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Replay the chosen lines; 1 when one is neither the same nor close."""
     value = inputs.read_file(arguments.input) if arguments.input else None
+    baseline = inputs.read_file(arguments.baseline) if arguments.baseline else None
     repeated = found = 0
     with connection.connect(arguments) as client:
         for line in _lines(arguments):
@@ -94,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
             if isinstance(line, UsageError):
                 print(f"explicate: {tables.printable(str(line))}", file=sys.stderr)
                 continue
-            verdict = replay(client, line, value, tolerance=arguments.tolerance)
+            verdict = replay(client, line, value, baseline=baseline, tolerance=arguments.tolerance)
             repeated += verdict.verdict in _REPEATED
             print(json_documents.dumps(verdict) if arguments.format == "json" else _shown(verdict))
     if not found:
@@ -105,8 +112,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if repeated == found else 1
 
 
-def replay(client: Client, line: AuditLine, value: Input | None, *, tolerance: float = TOLERANCE) -> Verdict:
-    """Ask for a line's explanation again, about its own input or `value`."""
+def replay(
+    client: Client,
+    line: AuditLine,
+    value: Input | None,
+    *,
+    baseline: Input | None = None,
+    tolerance: float = TOLERANCE,
+) -> Verdict:
+    """Ask for a line's explanation again, about its own input or `value`, and its own baseline or `baseline`."""
     from explicate.audit import input_sha256  # with all the results' classes, which other commands do without
 
     if line.was_changed:
@@ -116,8 +130,15 @@ def replay(client: Client, line: AuditLine, value: Input | None, *, tolerance: f
         return _verdict(line, "unknown", "the log has no inputs (--audit-inputs); give it with --input FILE")
     if input_sha256(value) != line.digests[0]:
         return _verdict(line, "unknown", "this is another input: its SHA-256 is not the one in the log")
+    options = line.options()
+    if line.baseline_sha256:
+        if baseline is None:
+            return _verdict(line, "unknown", "the log has its baseline's SHA-256 only; give it with --baseline FILE")
+        if input_sha256(baseline) != line.baseline_sha256:
+            return _verdict(line, "unknown", "this is another baseline: its SHA-256 is not the one in the log")
+        options["baseline"] = baseline
     try:
-        answer = client.explain(line.model, value, version=line.version, **line.options())
+        answer = client.explain(line.model, value, version=line.version, **options)
     except (NotFound, FailedPrecondition) as error:
         return _verdict(line, "gone", f"{error.message}")
     except InvalidArgument as error:

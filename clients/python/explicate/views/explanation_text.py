@@ -56,6 +56,8 @@ def header(result: ExplainResult) -> Iterator[str]:
         f" {model.runtime}, {model.precision})"
     )
     yield wording.method(result)
+    if compared := wording.baseline(result):
+        yield tables.printable(compared)
     if told := explained(result).not_words:
         yield tables.printable(told)
     yield from wording.quality(result)

@@ -79,6 +79,7 @@ def _body(result: ExplainResult) -> str:
         f"<h4>{escape(wording.prediction(prediction))}</h4>",
         _paragraph(f"{model.model} version {model.version} on {model.runtime}, {model.precision}"),
         _paragraph(wording.method(result)),
+        _paragraph(wording.baseline(result)),
         _paragraph(told.not_words),
         *(_paragraph(line) for line in wording.quality(result)),
         _paragraph(wording.unread(result), "note"),

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, TypeGuard
 
-from explicate.views import amounts
+from explicate.views import amounts, tables
 from explicate.views.kinds import KINDS, explained
 from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:
     from explicate.results import Attribution, ExplainResult, Faithfulness, Prediction
 
+_BASELINE_WIDTH = 70  # characters of it in a line
 _STOP_REASONS = {
     "tolerance": "stopped: intervals narrow enough",
     "top-k": "stopped: certain which {top_k} {features} weigh most",
@@ -60,6 +61,8 @@ def outcome(attribution: Attribution, result: ExplainResult) -> str:
     """From the baseline to the output, such as "great: probability 0.500 without words → 0.930 as written"."""
     options, told = result.explanation.options, explained(result)
     start = "(the local model's intercept)" if options.method.startswith("lime") else told.start
+    if result.explanation.baseline is not None:
+        start = "for the baseline"
     scale, places = f"{options.output_space} ", 3
     if options.output_space == "value":  # the target's name says it
         largest = max(abs(attribution.baseline_value), abs(attribution.instance_value))
@@ -80,6 +83,24 @@ def method(result: ExplainResult) -> str:
         f" seed {options.seed}: {explanation.evaluations:,} evaluations{reused}"
         f" in {result.timing.total_s:.2f} s"
     )
+
+
+def baseline(result: ExplainResult) -> str:
+    """What stands in for what is left out, where that was asked for, such as "compared with: the text “Dull soup!”"."""
+    used, asked = result.explanation.baseline, result.explanation.options.baseline
+    if used is None:
+        return ""
+    told = used.name
+    if isinstance(asked, str) and used.name == asked:
+        told = f"the colour {asked}" if used.sha256 is None else f"{asked}, a group of {used.rows:,} rows"
+    elif isinstance(asked, Mapping):
+        told += f": {tables.shortened(amounts.row(asked), _BASELINE_WIDTH)}"
+    elif isinstance(asked, str | tuple):
+        texts = " | ".join(asked) if isinstance(asked, tuple) else asked
+        told = f"the {'pair' if isinstance(asked, tuple) else 'text'} “{tables.shortened(texts, _BASELINE_WIDTH)}”"
+    elif asked is not None and asked.name:
+        told += f": {asked.name}"
+    return f"compared with: {told}"
 
 
 def stop_reason(result: ExplainResult) -> str:

@@ -92,6 +92,20 @@ def read(arguments: argparse.Namespace, client: Client, model: str) -> Given:
     return Given(kind.read(arguments, description), description)
 
 
+def baseline(arguments: argparse.Namespace, given: Given) -> Input | None:
+    """What --baseline says of inputs of a kind; None where it was not given.
+
+    Raises UsageError for a file that cannot be read, or a row that is none.
+    """
+    written: str | None = arguments.baseline
+    if written is None:
+        return None
+    if written.startswith("@"):
+        return read_file(Path(written[1:]))
+    kind = KINDS["text"] if given.model is None else kind_of(given.model)
+    return written if kind is None else kind.baseline(written, given.model)
+
+
 def _of_columns(arguments: argparse.Namespace, model: ModelDescription) -> Given:
     kind = kind_of(model)
     if kind is None:

@@ -87,7 +87,7 @@ class InputKind(ABC):
     plural: what a model of this kind is a model of. inputs: what it is asked about, in the helps. places: the arguments
     that give inputs of this kind alone. choices, json_lines: how to give them, by options and in JSON lines.
     players, absence: what gets a number, and how it is left out. predict_examples, explain_examples: command lines.
-    needs_model: whether the description of the model is needed to read them.
+    baselines: what `baseline` reads. needs_model: whether the description of the model is needed to read them.
     """
 
     plural: ClassVar[str]
@@ -99,6 +99,7 @@ class InputKind(ABC):
     places: ClassVar[tuple[str, ...]]
     choices: ClassVar[str]
     json_lines: ClassVar[str]
+    baselines: ClassVar[str]
     needs_model: ClassVar[bool] = True
 
     @abstractmethod
@@ -131,6 +132,10 @@ class InputKind(ABC):
     @abstractmethod
     def asked(self, number: int, value: Input | None, refusal: InvalidArgument | None) -> Asked:
         """One input of a file of columns; without a value it has its refusal."""
+
+    @abstractmethod
+    def baseline(self, written: str, model: ModelDescription | None) -> Input:
+        """What --baseline says for inputs of this kind; raises UsageError for what cannot be read."""
 
     @abstractmethod
     def columns(self, model: ModelDescription) -> tuple[str, ...]:

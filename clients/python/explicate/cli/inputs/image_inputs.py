@@ -46,6 +46,7 @@ class ImageInputs(InputKind):
     places = ("images",)
     choices = "--image FILE or --jsonl FILE"
     json_lines = 'an image {"image": "FILE"}, found from the folder of the lines'
+    baselines = "for an image another image's FILE, or a colour '#ff8800'"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """--image."""
@@ -124,6 +125,11 @@ class ImageInputs(InputKind):
 
     def asked(self, number: int, value: Input | None, refusal: InvalidArgument | None) -> Asked:
         return _image(number, value if isinstance(value, Image) else Image(b""), refusal)
+
+    def baseline(self, written: str, model: ModelDescription | None) -> Input:
+        if written.startswith("#"):
+            return written
+        return Image.open(written, max_bytes=(model.limits.max_image_bytes if model else 0) or MAX_IMAGE_BYTES)
 
     def columns(self, model: ModelDescription) -> tuple[str, ...]:  # noqa: ARG002
         return ("image",)

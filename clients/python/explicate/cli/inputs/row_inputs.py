@@ -18,6 +18,7 @@ from explicate.reading.nearest import nearest
 from explicate.views import tables
 
 if TYPE_CHECKING:
+    from explicate.described.baselines import BaselineGroup
     from explicate.model_info import Column, ModelDescription
 
 _NAMED_COLUMNS = 8  # in a message
@@ -38,10 +39,12 @@ class RowInputs(InputKind):
     explain_examples = (
         "explicate explain --model credit --row 'age=34,job=clerk,income='  a row of a table; the income is missing",
         "explicate explain --model credit --csv applications.csv --html applications.html",
+        "explicate explain --model credit --baseline approved --csv applications.csv     why not as those approved",
     )
     places = ("csv", "row")
     choices = "--csv FILE, --jsonl FILE, --file FILE (Parquet, Arrow) or --row 'column=value,...'"
     json_lines = 'a row {"age": 34, "job": "clerk"}'
+    baselines = "for a row the NAME of a group that `explicate models show` lists, or a row 'column=value,...'"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """--csv and --row."""
@@ -88,7 +91,21 @@ class RowInputs(InputKind):
         return [
             *(("columns" if i == 0 else "", line) for i, line in enumerate(lines)),
             ("background", f"{model.background_rows:,} rows replace a column that is left out"),
+            *(("baselines" if i == 0 else "", _group(group)) for i, group in enumerate(model.baselines)),
         ]
+
+    def baseline(self, written: str, model: ModelDescription | None) -> Input:
+        if not written.lstrip().startswith("{") and "=" not in written:
+            return written
+        (row,) = self.read(argparse.Namespace(csv=None, jsonl=None, row=[written]), model)
+        if row.refusal is not None:
+            raise UsageError(f"--baseline: the row {row.refusal.violations[0][1]}")
+        return row.value
+
+
+def _group(group: BaselineGroup) -> str:
+    """A group of rows, such as "approved: 20 rows for the 312 of outcome=yes"."""
+    return f"{group.name}: {group.rows:,} rows for the {group.summarised_rows:,} of {group.of}"
 
 
 def _described(column: Column, width: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from explicate.model_info import ModelDescription, ServingLimits
 
 _EXAMPLE = '{"text": "Great soup!"}'
+_PAIR = '{"text": "...", "text_pair": "..."}'
 
 
 class TextInputs(InputKind):
@@ -44,10 +45,12 @@ class TextInputs(InputKind):
         'explicate explain --method lime --seed 7 --format json "Great soup!"',
         "explicate explain --file reviews.txt --html reviews.html --format csv --bulk > words.csv",
         'explicate explain --model entailment "It rains." --text-pair "The street is wet."',
+        'explicate explain --baseline "Dull soup!" "Great soup!"            why the one and not the other',
     )
     places = ("texts", "file")
     choices = "texts as arguments, or - for stdin, or --file FILE or --jsonl FILE"
     json_lines = 'a text {"text": "..."} or a pair {"text": "...", "text_pair": "..."}'
+    baselines = 'for a text another TEXT, for a pair {"text": "...", "text_pair": "..."}'
     needs_model = False
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -114,6 +117,15 @@ class TextInputs(InputKind):
 
     def limits(self, limits: ServingLimits) -> list[tuple[str, str]]:
         return [("bytes per text", f"{limits.max_text_bytes:,}")]
+
+    def baseline(self, written: str, model: ModelDescription | None) -> Input:  # noqa: ARG002
+        given = line_files.json_object(written, _PAIR) if written.lstrip().startswith("{") else None
+        if not isinstance(given, Mapping):
+            return written  # a text may begin with a bracket
+        text, text_pair = given.get("text"), given.get("text_pair")
+        if not (isinstance(text, str) and isinstance(text_pair, str)):
+            raise UsageError(f"--baseline: a pair is {_PAIR}")
+        return TextPair(text, text_pair)
 
 
 def _json_texts(name: str) -> Iterator[Asked]:

@@ -46,11 +46,23 @@ class ExplainedText(Explained):
 
     @property
     def beside_heading(self) -> str:
-        """For pairs only."""
-        return "" if self.result.text_pair is None else "in text"
+        """For pairs, and for what a reference text has in a word's place."""
+        told = [] if self.result.text_pair is None else ["in text"]
+        return ", ".join(told + (["instead of"] if self._is_set_against else []))
 
     def beside(self, feature: Feature) -> str:
-        return "second" if feature.in_pair else "first"
+        told = [] if self.result.text_pair is None else ["second" if feature.in_pair else "first"]
+        return ", ".join(told + ([feature.instead or "nothing"] if self._is_set_against else []))
+
+    @property
+    def _is_set_against(self) -> bool:
+        """Whether a reference text stands in for what is left out."""
+        return any(feature.instead is not None for feature in self.explanation.features)
+
+    def tooltip(self, contribution: Contribution) -> str:
+        """With what the reference text has in its place."""
+        instead = contribution.feature.instead
+        return super().tooltip(contribution) + ("" if instead is None else f", instead of: {instead or 'nothing'}")
 
     @property
     def unread(self) -> str:
