@@ -30,9 +30,11 @@ from benchmarks.report import RESULTS
 from explicate.v1 import bundle_pb2
 from explicate_bundle.model_inputs import TextInput
 from explicate_server.explain.attribution import Attribution
-from explicate_server.explain.estimators import kernel_shap, long_text_shap
+from explicate_server.explain.estimators import kernel_shap
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.method import Method
+from explicate_server.explain.methods import METHODS
+from explicate_server.explain.statistics.section_pairs import sections_of
 from explicate_server.inference.explain_options import PLAYERS_WORTH_GROUPING, ROWS_THAT_TELL_A_PLAYER
 from explicate_server.modalities.modalities import open_modality
 from explicate_standards.evaluated_model import EvaluatedModel, open_published
@@ -82,9 +84,9 @@ def attribution(
 def compared(value: Value, breaks: NDArray[np.intp], exact: Floats, rows: int, *, seed: int) -> dict[str, Told]:
     """Three ways at the same rows: in sections (the default), each word by itself, and in phrases."""
     phrases = max(PLAYERS_WORTH_GROUPING, rows // ROWS_THAT_TELL_A_PLAYER)
-    sections = long_text_shap.sections_of(len(exact), breaks)
+    sections = sections_of(len(exact), breaks)
     ways = {
-        "sections": attribution(value, breaks, rows, seed=seed, method=long_text_shap.METHOD),
+        "sections": attribution(value, breaks, rows, seed=seed, method=METHODS["kernel-shap"]),
         "words": attribution(value, breaks, rows, seed=seed, method=kernel_shap.METHOD),
         "phrases": attribution(value, breaks, rows, seed=seed, method=kernel_shap.METHOD, max_players=phrases),
     }

@@ -10,13 +10,15 @@ from benchmarks.long_text_games import LongTextGame
 from explicate_server.explain import Attribution, ExplanationRun, GameInfo
 from explicate_server.explain.attribution import SectionSums
 from explicate_server.explain.estimators.kernel_shap import KernelShap
-from explicate_server.explain.estimators.long_text_shap import METHOD, LongTextShap
+from explicate_server.explain.estimators.long_text_shap import LongTextShap
 from explicate_server.explain.game import WALL
+from explicate_server.explain.methods import METHODS
 from explicate_server.explain.statistics.section_pairs import MOST_SECTION_WORDS, SectionPairs, sections_of
 from explicate_server.explain.statistics.section_regression import SectionRegression
 from support.exact_games import relative_error
 
 ROWS_A_WORD = 5
+METHOD = METHODS["kernel-shap"]
 
 
 def played(game: LongTextGame, *, seed: int = 0, rows: int | None = None, max_players: int = 1024) -> list[Attribution]:

@@ -228,12 +228,13 @@ _FLOOR = 3
 
 METHOD = Method(
     name="kernel-shap",
-    version="3",
+    version="4",
     build=lambda game, _max_evaluations: KernelShap(game),
     default_max_evaluations=lambda n: max(32 * n, LEAST_EVALUATIONS),
     default_min_evaluations=lambda n: max(_FLOOR * n, LEAST_EVALUATIONS),
     default_tolerance=0.2,
     refines=True,
+    long_texts_from=150,
     previews=True,
     interacts=True,
     shared=True,

@@ -14,20 +14,19 @@ import numpy as np
 from scipy.special import stdtrit
 
 from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices, SectionSums
-from explicate_server.explain.estimators import kernel_shap
+from explicate_server.explain.estimators.kernel_shap import KernelShap
 from explicate_server.explain.game import Estimator, GameInfo
+from explicate_server.explain.method import Method
 from explicate_server.explain.statistics.section_pairs import SectionPairs, sections_of
 from explicate_server.explain.statistics.section_regression import SectionFit, SectionRegression
 
-# Texts of fewer words have rows enough for each in the default budget, and no sentences that are worth a look first.
-LONG_FROM_PLAYERS = 150
 # With fewer players a section than this, sections are no smaller game.
 LEAST_SECTION_PLAYERS = 3
 # Fewer pairs than this have no halves worth a fit.
 LEAST_PAIRS_TO_HALVE = 4
 
 
-class LongTextShap(kernel_shap.KernelShap):
+class LongTextShap(KernelShap):
     """The estimator `kernel-shap` for one long text; see `Estimator` for what its methods promise."""
 
     def __init__(self, game: GameInfo, sections: Indices) -> None:
@@ -91,13 +90,16 @@ def _sums(fit: SectionFit, sections: Indices, confidence: float) -> SectionSums:
     )
 
 
-def _build(game: GameInfo, max_evaluations: int) -> Estimator:
-    """The estimator of a game; that of long texts where it is one, and is cut into sections of several players."""
-    if game.breaks is not None and game.games == 1 and game.n_players >= LONG_FROM_PLAYERS:
-        sections = sections_of(game.n_players, game.breaks)
-        if LEAST_SECTION_PLAYERS * (int(sections[-1]) + 1) <= game.n_players:
-            return LongTextShap(game, sections)
-    return kernel_shap.METHOD.build(game, max_evaluations)
+def with_long_texts(method: Method) -> Method:
+    """The method of texts; if it knows long ones, it plays those so that fall into sections of several players."""
+    if method.long_texts_from is None:
+        return method
 
+    def build(game: GameInfo, max_evaluations: int) -> Estimator:
+        if game.breaks is not None and game.games == 1 and game.n_players >= (method.long_texts_from or 0):
+            sections = sections_of(game.n_players, game.breaks)
+            if LEAST_SECTION_PLAYERS * (int(sections[-1]) + 1) <= game.n_players:
+                return LongTextShap(game, sections)
+        return method.build(game, max_evaluations)
 
-METHOD = replace(kernel_shap.METHOD, version="4", build=_build, long_texts_from=LONG_FROM_PLAYERS)
+    return replace(method, build=build)
