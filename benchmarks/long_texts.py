@@ -47,7 +47,7 @@ Value = Callable[[NDArray[np.bool_]], Floats]
 _SEED = 0
 _REFERENCE_SEEDS = (1001, 1002)
 # Rows asked of the model before what is known is kept.
-_PART_ROWS = 1000
+_PART_ROWS = 500
 _LEAST_WORDS = 100
 
 
