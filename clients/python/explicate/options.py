@@ -153,7 +153,8 @@ class ExplainOptions(TypedDict, total=False):
         Default: never stop for that.
     quality: "full" adds comprehensiveness and sufficiency, for at most twenty more rows. Default: "basic".
     max_players: a text of more words than this, from 2 to 1024, is grouped into phrases first. Default: as many as
-        `max_evaluations` has 8 rows for, at least 64.
+        `max_evaluations` has 8 rows for, at least 64; kernel-shap never groups the words of a text of 150 and more,
+        it tells sentences beside them.
     segments: about how many segments "slic" or "grid" cut an image into, from 2 to 1024. Default: 49.
     interactions: also tell so many of the strongest interactions, from 1 to 100: what two words add together beyond
         what each adds alone, below 0 where one takes from what the other adds. With kernel-shap,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from explicate.described.compared_with import BaselineUsed
 from explicate.described.found_change import Change
 from explicate.described.interaction import Interaction
+from explicate.described.text_sections import TextSection, sections_misfit
 from explicate.described.trust import Faithfulness as Faithfulness
 from explicate.described.trust import Quality as Quality
 from explicate.described.usage import ImageUsage, TextUsage
@@ -300,6 +301,7 @@ class Explanation(JsonAnswer):
         answer of a stream only. Names of others stand in them: escape them for markup.
     baseline: what stood in for what was left out, where one was asked for, else None.
     fixed: what was never left out, because it was asked for; it has no values.
+    sections: the sentences of a long text, each with what its features add together; empty for other inputs.
     """
 
     features: tuple[Feature, ...]
@@ -319,6 +321,7 @@ class Explanation(JsonAnswer):
     change: Change | None = field(default=None, metadata=ONLY_SOME_KINDS)
     baseline: BaselineUsed | None = field(default=None, metadata=UNLESS_NONE)
     fixed: tuple[Feature, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
+    sections: tuple[TextSection, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
 
     @property
     def misfit(self) -> str:
@@ -329,6 +332,8 @@ class Explanation(JsonAnswer):
                 return f"has {features} features, and another number of values in attributions[{i}]"
             if not all(0 <= pair.first < pair.second < features for pair in each.interactions):
                 return f"has {features} features, and interactions of others in attributions[{i}]"
+        if problem := sections_misfit(self.sections, features, len(self.attributions)):
+            return problem
         size = shape.width * shape.height if shape else 0
         if shape and shape.ids and (len(shape.ids) != size or not set(shape.ids) <= self.segment_places.keys()):
             return "has a segment_map of another size, or of other segments"

@@ -23,6 +23,38 @@ _OF_OUTPUTS = ("values", "standard_errors", "degrees_of_freedom", "half_widths",
 
 
 @dataclass(frozen=True, kw_only=True)
+class SectionSums:
+    """What the sections of a long text add: the sums of their players' values, with errors of their own.
+
+    Attributes:
+        sections: intp[n], the section of each attributed player, from 0 in ascending order.
+        values: float64[outputs, sections].
+        standard_errors, half_widths: float64[outputs, sections], as those of an Attribution. The values of the players
+            of a section do not err apart from each other, so that these are no sums of theirs.
+    """
+
+    sections: Indices
+    values: Floats
+    standard_errors: Floats
+    half_widths: Floats
+
+    @property
+    def lower(self) -> Floats:
+        """Lower ends of the confidence intervals, float64[outputs, sections]."""
+        return self.values - self.half_widths
+
+    @property
+    def upper(self) -> Floats:
+        """Upper ends of the confidence intervals, float64[outputs, sections]."""
+        return self.values + self.half_widths
+
+    def of(self, outputs: Indices) -> "SectionSums":
+        """Those of some of the outputs."""
+        values, errors, half_widths = self.values[outputs], self.standard_errors[outputs], self.half_widths[outputs]
+        return SectionSums(sections=self.sections, values=values, standard_errors=errors, half_widths=half_widths)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Attribution:
     """Attributions of all outputs, as estimated so far.
 
@@ -42,6 +74,7 @@ class Attribution:
             a group. None when each is its own.
         correlations: float64[outputs, n, n], of the errors of the values; None where unknown.
         provisional: the players are not the final ones yet, so that no tolerance may end the run.
+        sections: of a long text whose words are estimated within its sections; else None.
     """
 
     values: Floats
@@ -56,6 +89,7 @@ class Attribution:
     groups: Indices | None = None
     correlations: Floats | None = None
     provisional: bool = False
+    sections: SectionSums | None = None
 
     @property
     def lower(self) -> Floats:
@@ -143,7 +177,8 @@ class Attribution:
     def of(self, outputs: Indices) -> "Attribution":
         """The attributions of some of the outputs."""
         arrays: dict[str, Any] = {name: getattr(self, name)[outputs] for name in _OF_OUTPUTS}
-        return replace(self, **arrays, correlations=None if self.correlations is None else self.correlations[outputs])
+        correlations = None if self.correlations is None else self.correlations[outputs]
+        return replace(self, **arrays, correlations=correlations, sections=self.sections and self.sections.of(outputs))
 
     @classmethod
     def joined(cls, parts: "Sequence[Attribution]") -> "Attribution":

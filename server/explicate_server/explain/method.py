@@ -42,6 +42,8 @@ class Method:
         needs_empty: whether v(∅) must be known before.
         takes_baseline: whether a caller may choose what stands in for absent players.
         refines: whether games of too many players are grouped and refined where the weight is.
+        long_texts_from: from so many players on a text is explained word by word in its sections, not grouped unless
+            that was asked for. None: never.
         previews: whether its values are Shapley values that take many rows, of which an explainer may guess first.
         interacts: whether its rows tell what pairs of players do together: they come as S, N∖S, of all sizes; or its
             games are told.
@@ -68,6 +70,7 @@ class Method:
     needs_empty: bool = True
     takes_baseline: bool = True
     refines: bool = False
+    long_texts_from: int | None = None
     previews: bool = False
     interacts: bool = False
     shared: bool = False

@@ -15,6 +15,7 @@ from explicate_server.explain.estimators import (
     permutation_shap,
     tree_shap,
 )
+from explicate_server.explain.estimators.long_text_shap import with_long_texts
 from explicate_server.explain.method import Method
 
 # Stands for the method that `chosen` takes.
@@ -30,8 +31,10 @@ NAMES = tuple(file.METHOD.name for file in _FILES)
 @cache
 def methods_of(reads: str) -> Mapping[str, Method]:
     """The methods of a kind of input, by name."""
-    methods = [file.METHOD for file in _FILES if file.METHOD.reads is None or reads in file.METHOD.reads]
-    return MappingProxyType({method.name: method.of(reads) for method in methods})
+    methods = [file.METHOD.of(reads) for file in _FILES if file.METHOD.reads is None or reads in file.METHOD.reads]
+    if reads == "text":
+        methods = [with_long_texts(method) for method in methods]
+    return MappingProxyType({method.name: method for method in methods})
 
 
 METHODS = methods_of("text")

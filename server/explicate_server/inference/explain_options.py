@@ -23,8 +23,8 @@ from explicate_server.registry.records import Choices
 from explicate_server.settings import Settings
 
 # Unless the caller says otherwise, more players than this are grouped if the budget has fewer rows for each than the
-# second number. With more rows the words themselves come out better: relative L2 error .30 against .31 at 4 rows a
-# word, .15 against .23 at 8 (two reviews of 85 and 89 words), and the default budget has 8 for up to 256 words.
+# second number; but for the words of a long text, see `Method.long_texts_from`. With more rows the words themselves
+# come out better: relative L2 error .30 against .31 at 4 rows a word, .15 against .23 at 8 (two reviews of 85 words).
 PLAYERS_WORTH_GROUPING = 64
 ROWS_THAT_TELL_A_PLAYER = 8
 _MIN_EVALUATIONS = 4
@@ -152,8 +152,11 @@ class CheckedOptions:
         space = scales[-1 if given.target.contrast else 0]
         spaces = self.choices.spaces_of(method)
         maximum = self._max_evaluations(method, players)
-        worthwhile = max(PLAYERS_WORTH_GROUPING, maximum // ROWS_THAT_TELL_A_PLAYER)
-        max_players = given.max_players or max(2, min(worthwhile, _MAX_ATTRIBUTIONS // self._outputs))
+        max_players = given.max_players or max(
+            2, min(self._worthwhile(method, players, maximum), _MAX_ATTRIBUTIONS // self._outputs)
+        )
+        if given.interactions and self._is_long(method, players):  # its pairs of whole sentences tell no interactions
+            max_players = min(max_players, (method.long_texts_from or MAX_PLAYERS) - 1)
         attributed = min(players, max_players) if method.refines else players
         if attributed * self._outputs > _MAX_ATTRIBUTIONS:
             problem = (
@@ -189,6 +192,16 @@ class CheckedOptions:
         """Interactions take all rows there are, unless the caller says otherwise."""
         default = 0.0 if self.given.interactions else method.default_tolerance
         return default if self.given.tolerance is None else self.given.tolerance
+
+    def _is_long(self, method: Method, players: int) -> bool:
+        """Whether it is a long text, which goes by sentences."""
+        return self.choices.reads == "text" and players >= (method.long_texts_from or MAX_PLAYERS + 1)
+
+    def _worthwhile(self, method: Method, players: int, max_evaluations: int) -> int:
+        """More players than this are grouped unless the caller says otherwise."""
+        if self._is_long(method, players) and not self.given.interactions:
+            return MAX_PLAYERS
+        return max(PLAYERS_WORTH_GROUPING, max_evaluations // ROWS_THAT_TELL_A_PLAYER)
 
     def _max_evaluations(self, method: Method, players: int) -> int:
         given = self.given

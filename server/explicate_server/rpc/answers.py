@@ -32,6 +32,7 @@ from explicate_server.registry.records import ServedModel
 from explicate_server.rpc.asked.baseline_messages import baseline_used, cell_message
 from explicate_server.rpc.asked.change_messages import change_message
 from explicate_server.rpc.asked.pair_messages import pair_interactions
+from explicate_server.rpc.asked.section_messages import section_messages
 from explicate_server.rpc.message_bytes import SLICE_NUMBERS, in_slices
 from explicate_server.rpc.option_messages import number_of, resolved_options
 
@@ -63,6 +64,7 @@ def explanation(
         preview=answer.preview,
         change=change_message(answer.additions.change, value, labels),
         baseline=baseline_used(answer.options.baseline),
+        sections=section_messages(value, answer.players, answer.attribution.sections),
     )
     if with_features:
         message.features.extend(_features(value, answer.players))

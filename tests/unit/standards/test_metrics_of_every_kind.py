@@ -140,8 +140,7 @@ def test_a_broken_picture_is_passed_over(tmp_path: Path) -> None:
     assert isinstance(rows.inputs[0].value, ImageInput)
 
 
-def test_a_long_text_is_measured_in_the_phrases_that_a_server_explains_it_in(tmp_path: Path) -> None:
-    """More words than a server's default budget tells apart are grouped; a group's value is spread over its words."""
+def test_a_long_text_is_measured_word_by_word_as_a_server_explains_it(tmp_path: Path) -> None:
     count = 300
     words = {f"w{number}": float(number == 0) for number in range(count)}
     model = open_published(publish_texts(tmp_path / "repository", words))
@@ -150,10 +149,10 @@ def test_a_long_text_is_measured_in_the_phrases_that_a_server_explains_it_in(tmp
     subject = Subject(model, row)
     ends = np.stack([np.ones(subject.n, np.bool_), np.zeros(subject.n, np.bool_)])
     full, empty = subject.values(ends)
-    assert subject.explained().groups is not None
+    assert subject.explained().groups is None
     assert subject.attributions.shape == (count,)
     assert subject.attributions.sum() == pytest.approx(full - empty)
-    assert subject.attributions.argmax() == 0  # its group was cut
+    assert subject.attributions.argmax() == 0
 
 
 def test_several_labels_are_right_by_their_share() -> None:

@@ -14,7 +14,7 @@ from explicate import model_info, results
 from explicate._wire import option_fields
 from explicate._wire.change_fields import cell_value, found_change
 from explicate._wire.option_fields import copied, name_of
-from explicate.described import decisions, interaction, standards, usage
+from explicate.described import decisions, interaction, standards, text_sections, usage
 from explicate.described.compared_with import BaselineGroup, BaselineUsed
 from explicate.described.trust import Faithfulness, Quality
 from explicate.inputs import Image, Input
@@ -22,6 +22,7 @@ from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
+from explicate.v1 import text_section_pb2 as text_section_pb
 
 # How struct reads the ids of a segment map.
 _ID_FORMATS = {
@@ -283,12 +284,18 @@ class ExplainAnswers:
             baseline=copied(BaselineUsed, message.baseline) if message.HasField("baseline") else None,
             segment_map=self._segment_map,
             change=found_change(message),
+            sections=tuple(_section(each) for each in message.sections),
         )
 
 
 def _attribution(message: explanation_pb.Attribution) -> results.Attribution:
     pairs = tuple(copied(interaction.Interaction, pair) for pair in message.interactions)
     return copied(results.Attribution, message, interactions=pairs)
+
+
+def _section(message: text_section_pb.TextSection) -> text_sections.TextSection:
+    values = tuple(copied(text_sections.SectionValue, each) for each in message.values)
+    return copied(text_sections.TextSection, message, values=values)
 
 
 def model_version(version: inference_pb.ModelVersion) -> results.ModelVersion:

@@ -22,6 +22,7 @@ from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
 from explicate.views.kinds import explained
 from explicate.views.kinds.explained import Explained
 from explicate.views.kinds.explained_text import ExplainedText, Segment
+from explicate.views.kinds.text_in_sections import in_sections
 
 if TYPE_CHECKING:
     from explicate.results import Attribution, Contribution, ExplainResult
@@ -39,10 +40,9 @@ def view(result: ExplainResult, top: int) -> RenderableType:
     parts: list[RenderableType] = [Text(first, style="bold"), *(Text(line, style="dim") for line in rest)]
     for output, attribution in enumerate(result.explanation.attributions):
         parts += [Text(), Text(tables.printable(wording.outcome(attribution, result)))]
-        shown = explanation_text.strongest(result, output, top)
-        parts.append(_table(shown, told))
-        if hidden := explanation_text.hidden_features(result, shown):
-            parts.append(Text(hidden, style="dim"))
+        if sections := in_sections(result):
+            parts += [*_listed(sections, output, top), Text()]
+        parts += _listed(result, output, top)
         if isinstance(told, ExplainedText):
             for number in range(len(told.texts)):
                 parts += [Text(), _sentence(told.pieces(number), attribution)]
@@ -52,6 +52,13 @@ def view(result: ExplainResult, top: int) -> RenderableType:
     for number, line in enumerate(change_words.lines(result)):
         parts += [Text(tables.printable(line), style="dim")] if number else [Text(), Text(tables.printable(line))]
     return Group(*parts)
+
+
+def _listed(result: ExplainResult, output: int, top: int) -> list[RenderableType]:
+    """The strongest features, and how many more there are."""
+    shown = explanation_text.strongest(result, output, top)
+    hidden = explanation_text.hidden_features(result, shown)
+    return [_table(shown, explained(result)), *([Text(hidden, style="dim")] if hidden else [])]
 
 
 def show_live(estimates: Iterable[ExplainResult], top: int) -> ExplainResult:

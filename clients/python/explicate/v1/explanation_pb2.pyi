@@ -9,6 +9,7 @@ from explicate.v1 import changes_pb2 as _changes_pb2
 from explicate.v1 import interactions_pb2 as _interactions_pb2
 from explicate.v1 import players_pb2 as _players_pb2
 from explicate.v1 import table_pb2 as _table_pb2
+from explicate.v1 import text_section_pb2 as _text_section_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -343,7 +344,8 @@ class ExplainOptions(_message.Message):
     """How much is said of the explanation's quality."""
     max_players: _builtins.int
     """Players at most, from 2 to 1024. A longer text is grouped into phrases, and those that weigh most are refined into
-    words. The default grows with `max_evaluations`. Only "kernel-shap" and "permutation-shap" group; the others leave
+    words. The default grows with `max_evaluations`; "kernel-shap" groups no long text unless this is set, see
+    Explanation.sections. Only "kernel-shap" and "permutation-shap" group; the others leave
     it unset in the answer.
     """
     segments: _builtins.int
@@ -632,6 +634,7 @@ class Explanation(_message.Message):
     BASELINE_FIELD_NUMBER: _builtins.int
     CHANGE_FIELD_NUMBER: _builtins.int
     SENTENCES_FIELD_NUMBER: _builtins.int
+    SECTIONS_FIELD_NUMBER: _builtins.int
     evaluations: _builtins.int
     """Rows of the model that this explanation rests on, the prediction itself included. It does not depend on
     what other requests have asked.
@@ -700,6 +703,13 @@ class Explanation(_message.Message):
         quoted in them; escape the whole for markup. Set in final answers.
         """
 
+    @_builtins.property
+    def sections(self) -> _containers.RepeatedCompositeFieldContainer[_text_section_pb2.TextSection]:
+        """The sentences of a long text (from about 150 words on, "kernel-shap"), in reading order, each with what its words add
+        together. They are told early: the first rows of a long text keep or drop whole sentences. Empty for other inputs.
+        Features that the model did not read are in none.
+        """
+
     def __init__(
         self,
         *,
@@ -720,10 +730,11 @@ class Explanation(_message.Message):
         baseline: _baseline_pb2.BaselineUsed | None = ...,
         change: _changes_pb2.Change | None = ...,
         sentences: _abc.Iterable[_builtins.str] | None = ...,
+        sections: _abc.Iterable[_text_section_pb2.TextSection] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_change", b"_change", "baseline", b"baseline", "change", b"change", "options", b"options", "quality", b"quality", "segment_map", b"segment_map"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_change", b"_change", "attributions", b"attributions", "baseline", b"baseline", "change", b"change", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "fixed", b"fixed", "method_version", b"method_version", "options", b"options", "preview", b"preview", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "segment_map", b"segment_map", "sentences", b"sentences", "stop_reason", b"stop_reason", "unspaced_scripts", b"unspaced_scripts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_change", b"_change", "attributions", b"attributions", "baseline", b"baseline", "change", b"change", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "fixed", b"fixed", "method_version", b"method_version", "options", b"options", "preview", b"preview", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "sections", b"sections", "segment_map", b"segment_map", "sentences", b"sentences", "stop_reason", b"stop_reason", "unspaced_scripts", b"unspaced_scripts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__change: _TypeAlias = _typing.Literal["change"]  # noqa: Y015
     _WhichOneofArgType__change: _TypeAlias = _typing.Literal["_change", b"_change"]  # noqa: Y015

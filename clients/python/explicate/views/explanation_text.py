@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from explicate.views import amounts, tables, wording
 from explicate.views.added import change_words, pair_table
 from explicate.views.kinds import explained
+from explicate.views.kinds.text_in_sections import in_sections
 
 if TYPE_CHECKING:
     from explicate.results import Contribution, ExplainResult
@@ -26,22 +27,30 @@ _FILL, _CENTRE, _VALUE, _WHISKER, _LOW, _HIGH = "█", "│", "●", "─", "├
 def lines(result: ExplainResult, top: int, *, more: str = "--top 0") -> Iterator[str]:
     """The prediction, how it was explained, the `top` features of every output, and all of it in plain words; 0 means
     all features, which `more` gives.
+    The sentences of a long text come before its words.
     """
     yield from header(result)
     for output, attribution in enumerate(result.explanation.attributions):
         yield ""
         yield tables.printable(wording.outcome(attribution, result))
-        shown = strongest(result, output, top)
-        if shown:
-            yield from _table(shown, result).splitlines()
-        if hidden := hidden_features(result, shown, more=more):
-            yield hidden
+        if sections := in_sections(result):
+            yield from _listed(sections, output, top, more)
+            yield ""
+        yield from _listed(result, output, top, more)
         yield from pair_table.lines(result, output)
     if result.explanation.sentences:
         yield from ("", *map(tables.printable_sentence, result.explanation.sentences))
     for number, line in enumerate(change_words.lines(result)):
         yield from [] if number else [""]
         yield tables.printable(line)
+
+
+def _listed(result: ExplainResult, output: int, top: int, more: str) -> Iterator[str]:
+    shown = strongest(result, output, top)
+    if shown:
+        yield from _table(shown, result).splitlines()
+    if hidden := hidden_features(result, shown, more=more):
+        yield hidden
 
 
 def header(result: ExplainResult) -> Iterator[str]:

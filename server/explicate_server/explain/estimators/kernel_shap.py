@@ -152,7 +152,7 @@ class KernelShap:
         per_player = (2 * len(pairs) + 2) / n
         penalised = not exact and self._penalised(pairs)
         fit = regression.fit(pairs.differences, delta, penalised=penalised)
-        held_out = self._held_out_r_squared(regression, fit)
+        held_out = self._held_out_r_squared(regression.weights, fit)
         small = n <= SURROGATE_MAX_PLAYERS and self._game.outputs_each <= SURROGATE_MAX_OUTPUTS
         if not exact and small and per_player >= SURROGATE_FROM_EVALUATIONS_PER_PLAYER:
             games = np.repeat(np.arange(self._game.games), self._game.outputs_each)
@@ -164,15 +164,16 @@ class KernelShap:
             fit = replace(fit, correlations=together)
         return fit, held_out
 
-    def _held_out_r_squared(self, regression: PairRegression, fit: PairFit) -> Floats:
+    def _held_out_r_squared(self, weights: Floats, fit: PairFit) -> Floats:
         """R² of the additive model on both coalitions of each pair, fitted without the pair, float64[outputs].
 
         With e the left-out error of v(S) − v(N∖S) and s that of v(S) + v(N∖S), the two coalitions' squared errors sum
         to (e² + s²) / 2. Additive models all say v(∅) + v(N) for the sum, so s shows what pairing hides from the fit.
         The ends, a pair that the model meets, count as much as the pairs of single players: where any one player
         upholds the output alone, all other values are nearly equal, and their spread is nothing to hold errors against.
+        `weights` float64[pairs] are the regression's.
         """
-        game, pairs, weights = self._game, self._pairs, regression.weights
+        game, pairs = self._game, self._pairs
         if len(pairs) < LEAST_HELD_OUT_PAIRS:
             return np.full(game.n_outputs, np.nan)
         ends_sum, ends_difference = game.full + game.empty, game.full - game.empty
@@ -235,12 +236,13 @@ _FLOOR = 3
 
 METHOD = Method(
     name="kernel-shap",
-    version="3",
+    version="4",
     build=lambda game, _max_evaluations: KernelShap(game),
     default_max_evaluations=lambda n: max(32 * n, LEAST_EVALUATIONS),
     default_min_evaluations=lambda n: max(_FLOOR * n, LEAST_EVALUATIONS),
     default_tolerance=0.2,
     refines=True,
+    long_texts_from=150,
     previews=True,
     interacts=True,
     shared=True,

@@ -12,11 +12,13 @@ from explicate.views import amounts
 from explicate.views.amounts import translucent
 from explicate.views.characters import begun
 from explicate.views.kinds.explained import Explained
+from explicate.views.kinds.text_in_sections import in_sections
 
 if TYPE_CHECKING:
     from explicate.results import Contribution, ExplainResult, Feature
 
 _LISTED = 5  # features with their figures below the text, for paper and touch screens, which cannot hover
+_LISTED_SECTIONS = 10  # sentences with their figures above a long text
 _LISTED_CHARACTERS = 40  # of each; a sentence is too long to be repeated
 _BETWEEN_TEXTS = " | "
 
@@ -95,7 +97,7 @@ class ExplainedText(Explained):
         return (str(feature.in_pair).lower() if self.result.text_pair is not None else None,)
 
     def drawer(self) -> Callable[[int], str]:
-        """Each text over the figures of the strongest features."""
+        """Each text over the figures of the strongest features; of a long one the strongest sentences come first."""
         return self._drawn
 
     def shap_data(self, np: Any) -> dict[str, Any]:
@@ -123,7 +125,9 @@ class ExplainedText(Explained):
         ]
         # A phrase may hold commas, so they cannot part the phrases.
         figures = " · ".join(self._figures(contribution) for contribution in self.explanation.top(_LISTED, output))
-        return "".join(texts) + f'<p class="faint" dir="auto">{figures}</p>'
+        sections = in_sections(self.result)
+        table = ExplainedText(sections).table(output, most=_LISTED_SECTIONS) if sections else ""
+        return table + "".join(texts) + f'<p class="faint" dir="auto">{figures}</p>'
 
     def _piece(self, piece: Segment, contributions: Sequence[Contribution], scale: float) -> str:
         if not piece.is_read:
