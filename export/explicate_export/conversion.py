@@ -88,6 +88,10 @@ class ModelExport(ABC):
     comparison: ClassVar[Comparison] = OUTPUTS
     """In what form outputs are compared; where it is another one than the graph's, golden outputs are the graph's."""
 
+    def add_gradient(self) -> None:
+        """Make the bundle have the model's gradient, too; raises UsageError where it cannot have one."""
+        raise UsageError(f"--gradient is for texts, and {self.architecture} reads {self.words.many}")
+
     def choose(self, count: int) -> list[HeldOut]:
         """At most `count` of the held-out inputs, spread evenly over the file."""
         return spread_evenly(self.held_out, count)

@@ -91,6 +91,7 @@ class ExportOptions:
     allow_unmet: bool = False  # publish it even if it does not, with that on record
     waivers: Sequence[Waiver] = ()  # requirements of it that the model need not meet for some time
     seeds: Sequence[Path] = ()  # runs that differ in the seed alone, for what the standard requires of them
+    gradient: bool = False  # the gradient of a text model besides, for "integrated-gradients"
     kept_rows: int = DEFAULT_KEPT_ROWS  # test rows that the bundle keeps, for a server to score again
 
 
@@ -153,6 +154,8 @@ def publish_model(
     Raises UsageError (the name or version), ConversionError, ParityError or PublicationError.
     """
     check_options(repository, options)
+    if options.gradient:
+        model.add_gradient()
     with stage_bundle(repository, options.model, version=options.version, sign_key=options.sign_key) as staged:
         parts = convert(
             model, staged.folder, compared_inputs=options.compared_inputs, variants=options.variants, say=say

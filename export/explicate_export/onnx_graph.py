@@ -1,7 +1,7 @@
 """A torch module as one ONNX file: weights inside, the axes that vary dynamic, named inputs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any  # torch modules of any model
 
@@ -27,6 +27,7 @@ class TorchGraph:
     output_name: str
     advice: str  # what to do when it cannot be converted
     more_outputs: tuple[str, ...] = ()  # names of what it returns besides, which predictions do not ask for
+    axes_of: Mapping[str, Mapping[int, str]] = field(default_factory=dict)  # where an input has others, by its name
 
     def write(self, path: Path) -> None:
         """See `ready_graph.GraphSource`."""
@@ -39,7 +40,12 @@ def write_graph(source: TorchGraph, path: Path) -> None:
     Raises ConversionError when the model is too large for one file, or when torch cannot express it in ONNX.
     """
     _check_size(source.module)
-    axes = {axis: torch.export.Dim(name) for axis, name in source.dynamic_axes.items()}
+    names = {name for axes in (source.dynamic_axes, *source.axes_of.values()) for name in axes.values()}
+    sizes = {name: torch.export.Dim(name) for name in sorted(names)}
+    axes = [
+        {axis: sizes[size] for axis, size in source.axes_of.get(name, source.dynamic_axes).items()}
+        for name in source.samples
+    ]
     try:
         with quiet():
             program = torch.onnx.export(
@@ -47,7 +53,7 @@ def write_graph(source: TorchGraph, path: Path) -> None:
                 tuple(source.samples.values()),
                 input_names=list(source.samples),
                 output_names=[source.output_name, *source.more_outputs],
-                dynamic_shapes=(tuple(axes for _ in source.samples),),
+                dynamic_shapes=(tuple(axes),),
                 dynamo=True,
                 verbose=False,
             )

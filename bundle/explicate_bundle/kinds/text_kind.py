@@ -17,7 +17,7 @@ from explicate_bundle.files.array_files import pack_bytes, read_text, unpack_byt
 from explicate_bundle.kinds.kind import Arrays, Check, InputTalk
 from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_bundle.players.word_swaps import folded
-from explicate_bundle.writing import EXPLAINER_NAME, TOKENIZER_NAME
+from explicate_bundle.writing import EXPLAINER_NAME, GRADIENT_NAME, TOKENIZER_NAME
 
 _GRAPH_INPUTS = frozenset({"input_ids", "attention_mask", "position_ids", "token_type_ids"})
 
@@ -37,8 +37,10 @@ class TextKind:
     has_segments = False
 
     def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:
-        """The tokenizer, and the preview explainer if there is one."""
-        return [TOKENIZER_NAME, *([EXPLAINER_NAME] if manifest.text.preview_explainer else [])]
+        """The tokenizer, and the preview explainer and the gradient if there are such."""
+        text = manifest.text
+        more = {EXPLAINER_NAME: text.preview_explainer, GRADIENT_NAME: text.gradient}
+        return [TOKENIZER_NAME, *(name for name, has in more.items() if has)]
 
     def checks(self, manifest: bundle_pb2.Bundle) -> Iterator[Check]:
         """What must hold of the graph's inputs and the ids of tokens."""

@@ -47,6 +47,12 @@ def add_extras(parser: argparse.ArgumentParser, *, inputs: str, reduced: str) ->
         help="test rows that the bundle keeps with their answers, for a server to score again; 0: none (default: "
         "%(default)s, fewer where they take more than 8 MiB)",
     )
+    parser.add_argument(
+        "--gradient",
+        action="store_true",
+        help="of a text model with a mask token: its gradient as a second graph as large as model.onnx, for the method "
+        "integrated-gradients",
+    )
     add_waiver_options(parser)
     add_seeds_option(parser)
     parser.add_argument(
@@ -91,6 +97,7 @@ def publication(args: argparse.Namespace, model: str) -> "ExportOptions":
         waivers=waivers,
         seeds=tuple(args.seeds),
         kept_rows=args.standard_rows,
+        gradient=args.gradient,
     )
 
 

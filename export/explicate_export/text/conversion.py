@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from explicate.v1 import bundle_pb2
 from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_bundle.players.words import words
-from explicate_bundle.writing import EXPLAINER_NAME, TOKENIZER_NAME
+from explicate_bundle.writing import EXPLAINER_NAME, GRADIENT_NAME, TOKENIZER_NAME
 from explicate_export.conversion import AnswerRows, CardText, ModelExport, Say
 from explicate_export.described import DescribedModel, HeldOut, HeldOutInput
 from explicate_export.errors import UsageError
@@ -21,6 +21,7 @@ from explicate_export.objectives import InputWords
 from explicate_export.onnx_graph import TorchGraph
 from explicate_export.parity import MAX_DIFFERENCE, Scale
 from explicate_export.text import model as text_model
+from explicate_export.text.gradient import GradientGraph, write_gradient
 from explicate_export.text.preview import Preview, write_preview
 from explicate_export.training_run import UNFINISHED, FinishedRun, check_files, read_held_out
 from explicate_server.modalities.encoded_text import EncodedText
@@ -64,7 +65,13 @@ class TextExport(ModelExport):
         self.architecture = model.architecture
         self._excerpts: list[TextInput] = []
         self._preview: Preview | None = None
+        self._has_gradient = False
+        self._gradient: GradientGraph | None = None
         self._dropping: float | None = None  # what leaving tokens out was off by, None when not measured
+
+    def add_gradient(self) -> None:
+        """Torch made the model, so torch has its gradient."""
+        self._has_gradient = True
 
     def choose(self, count: int) -> list[HeldOut]:
         """Spread evenly over their lengths in characters, in file order, none twice."""
@@ -80,6 +87,10 @@ class TextExport(ModelExport):
         (folder / TOKENIZER_NAME).write_text(self._tokenizer_json, encoding="utf-8")
         self._preview = self.write_preview(folder / EXPLAINER_NAME)
         self.schema.preview_explainer = self._preview is not None
+        if self._has_gradient:
+            objective = self.described.kind.predicts.name
+            self._gradient = write_gradient(self._trained, self.schema, objective, folder / GRADIENT_NAME)
+            self.schema.gradient = True
         return TextModality(self.schema, self._tokenizer_json, max_text_bytes=_ANY_SIZE)
 
     def write_preview(self, path: Path) -> Preview | None:  # noqa: ARG002 - most models have none
@@ -114,6 +125,10 @@ class TextExport(ModelExport):
         if self._preview is not None:
             ids = [one.row.values[self.schema.inputs[:].index("input_ids")] for one in encoded]
             say(f"explainer.onnx: largest difference {self._preview.check(ids):.1e} from torch's guesses")
+        if self._gradient is not None:
+            rows = [one.row.values for one in encoded]
+            off = self._gradient.check(rows, list(self.schema.inputs), self.schema.mask_id)
+            say(f"gradient.onnx: largest difference {off:.1e} from torch, as a part of a text's largest gradient")
 
     def dropping(self, answer: AnswerRows, encoded: Sequence[EncodedText], attention: int) -> float | None:
         """What leaving tokens out is off by; None where it is not measured."""

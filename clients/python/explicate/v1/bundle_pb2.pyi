@@ -1486,6 +1486,7 @@ class TextSchema(_message.Message):
     PAIRS_FIELD_NUMBER: _builtins.int
     FORBIDDEN_FIELD_NUMBER: _builtins.int
     PREVIEW_EXPLAINER_FIELD_NUMBER: _builtins.int
+    GRADIENT_FIELD_NUMBER: _builtins.int
     max_tokens: _builtins.int
     """Tokens the model reads at most, special tokens included."""
     first_position: _builtins.int
@@ -1504,6 +1505,13 @@ class TextSchema(_message.Message):
     """Whether the bundle has explainer.onnx, which guesses attributions: inputs "input_ids" and "attention_mask", int64
     [batch, length]; output "attributions" float32 [batch, length, 2 * outputs], what each token adds to the centred
     logits, then what it adds to the scores (probabilities, or the value).
+    """
+    gradient: _builtins.bool
+    """Whether the bundle has gradient.onnx, which "integrated-gradients" asks: the inputs of model.onnx; "baseline_ids",
+    int64 [batch, length], the tokens of the text that is compared with; "scale", float32 [batch], which point between the
+    embeddings of the two is meant, 1 the text itself; "output_weights" and "score_weights", float32 [batch, outputs],
+    what is made of the outputs and of the scores (probabilities, or the values). Outputs "gradients", float32
+    [batch, length]: of the weighted sum along the difference of each token's two embeddings; and "output".
     """
     @_builtins.property
     def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1527,10 +1535,11 @@ class TextSchema(_message.Message):
         pairs: _builtins.bool = ...,
         forbidden: _abc.Iterable[Global___WordList] | None = ...,
         preview_explainer: _builtins.bool = ...,
+        gradient: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "mask_id", b"mask_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "first_position", b"first_position", "forbidden", b"forbidden", "inputs", b"inputs", "mask_id", b"mask_id", "max_tokens", b"max_tokens", "padding_id", b"padding_id", "pairs", b"pairs", "preview_explainer", b"preview_explainer", "token_dropping", b"token_dropping"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "first_position", b"first_position", "forbidden", b"forbidden", "gradient", b"gradient", "inputs", b"inputs", "mask_id", b"mask_id", "max_tokens", b"max_tokens", "padding_id", b"padding_id", "pairs", b"pairs", "preview_explainer", b"preview_explainer", "token_dropping", b"token_dropping"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__mask_id: _TypeAlias = _typing.Literal["mask_id"]  # noqa: Y015
     _WhichOneofArgType__mask_id: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id"]  # noqa: Y015
