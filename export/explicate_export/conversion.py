@@ -19,6 +19,7 @@ from explicate_bundle.golden import write_golden
 from explicate_bundle.model_inputs import ModelInput
 from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME, variant_name
 from explicate_export.described import DescribedModel, HeldOut
+from explicate_export.errors import UsageError
 from explicate_export.golden_inputs import GOLDEN_TOLERANCE, Compared, GoldenChoice, golden_inputs, spread_evenly
 from explicate_export.objectives import InputWords
 from explicate_export.parity import OUTPUTS, Comparison, Graph, Parity, Scale, check_parity, measure_parity

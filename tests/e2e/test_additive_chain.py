@@ -16,7 +16,7 @@ from explicate_bundle.bundle import VerifiedBundle, check_bundle
 from explicate_bundle.columns import TableColumns
 from explicate_export.errors import ParityError
 from explicate_export.export import ExportOptions, export_run
-from explicate_server.modalities.table_claims import CONTRIBUTIONS, checked_graph, grid_of
+from explicate_server.modalities.rows.table_claims import CONTRIBUTIONS, checked_graph, grid_of
 from explicate_server.runtime.graph_outputs import GraphOutputs
 from explicate_training.config.config_file import parse_config
 from explicate_training.table.forms.additive_network import AdditiveNetwork

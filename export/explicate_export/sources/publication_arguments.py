@@ -30,6 +30,24 @@ def add_extras(parser: argparse.ArgumentParser, *, inputs: str, reduced: str) ->
     parser.add_argument(
         "--evaluate-metrics", metavar="IDS", help="only these of its metrics, with commas between them (default: all)"
     )
+    _add_standard(parser)
+    parser.add_argument(
+        "--gradient",
+        action="store_true",
+        help="of a text model with a mask token: its gradient as a second graph as large as model.onnx, for the method "
+        "integrated-gradients",
+    )
+    parser.add_argument(
+        "--variants",
+        metavar="auto|none|NAMES",
+        default="auto",
+        help=f"other precisions to add, fp16 and int8 with a comma between them; auto: fp16 for models of {reduced} "
+        "from 8 MB on (default: %(default)s)",
+    )
+
+
+def _add_standard(parser: argparse.ArgumentParser) -> None:
+    """What the model is held to."""
     parser.add_argument(
         "--standard",
         metavar="FILE",
@@ -47,21 +65,8 @@ def add_extras(parser: argparse.ArgumentParser, *, inputs: str, reduced: str) ->
         help="test rows that the bundle keeps with their answers, for a server to score again; 0: none (default: "
         "%(default)s, fewer where they take more than 8 MiB)",
     )
-    parser.add_argument(
-        "--gradient",
-        action="store_true",
-        help="of a text model with a mask token: its gradient as a second graph as large as model.onnx, for the method "
-        "integrated-gradients",
-    )
     add_waiver_options(parser)
     add_seeds_option(parser)
-    parser.add_argument(
-        "--variants",
-        metavar="auto|none|NAMES",
-        default="auto",
-        help=f"other precisions to add, fp16 and int8 with a comma between them; auto: fp16 for models of {reduced} "
-        "from 8 MB on (default: %(default)s)",
-    )
 
 
 def publication(args: argparse.Namespace, model: str) -> "ExportOptions":

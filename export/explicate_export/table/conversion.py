@@ -34,8 +34,8 @@ from explicate_export.table.seen_rows import seen_rows
 from explicate_export.table.table_card import absence, columns_section, form_sentence, words
 from explicate_export.training_run import UNFINISHED, FinishedRun, check_files, read_held_out
 from explicate_server.modalities.modality import EncodedInput, Modality
+from explicate_server.modalities.rows.table_claims import CONTRIBUTIONS, TableGraph, check_claims, claims
 from explicate_server.modalities.table import TabularModality
-from explicate_server.modalities.table_claims import CONTRIBUTIONS, TableGraph, check_claims, claims
 from explicate_server.runtime.graph_outputs import GraphOutputs
 from explicate_training.table.forms.additive_network import AdditiveNetwork
 from explicate_training.table.network import TableNetwork

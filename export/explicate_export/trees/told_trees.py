@@ -25,8 +25,8 @@ from explicate_export.trees.ensemble_nodes import UntoldError, joined, read_node
 from explicate_server.explain.trees.conditions import Conditions, LeafSums, tree_sums
 from explicate_server.explain.trees.leaf_paths import LeafPaths
 from explicate_server.explain.trees.tree_walk import MOST_SLOTS
-from explicate_server.modalities.table_claims import TableGraph, grid_of, rounding
-from explicate_server.modalities.table_trees import check_trees, differ, features_of, probes, spread
+from explicate_server.modalities.rows.table_claims import TableGraph, grid_of, rounding
+from explicate_server.modalities.rows.table_trees import check_trees, differ, features_of, probes, spread
 from explicate_server.runtime.graph_outputs import GraphOutputs
 
 _Floats = NDArray[np.float64]

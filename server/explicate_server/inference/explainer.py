@@ -18,7 +18,7 @@ from explicate_server.inference.explain_work import ExplainAnswer
 from explicate_server.inference.table_answer import TableAnswer
 from explicate_server.inference.table_call import TableCall, check_shared
 from explicate_server.inference.workers import Workers
-from explicate_server.modalities.packed_table import PackedTable
+from explicate_server.modalities.rows.packed_table import PackedTable
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings

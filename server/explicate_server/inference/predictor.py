@@ -13,7 +13,7 @@ from explicate_server.errors import MOST_VIOLATIONS_TOLD, DeadlinePassed, Invali
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.workers import Workers
 from explicate_server.modalities.modality import EncodedInput
-from explicate_server.modalities.packed_table import PackedTable
+from explicate_server.modalities.rows.packed_table import PackedTable
 from explicate_server.modalities.table import EncodedRows, TabularModality
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority

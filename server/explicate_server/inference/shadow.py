@@ -25,7 +25,7 @@ from explicate_server.inference.explain_options import ExplainOptions
 from explicate_server.inference.explain_work import ExplainAnswer
 from explicate_server.inference.explainer import Explainer
 from explicate_server.inference.predictor import PackedAnswer, PredictAnswer, Predictor
-from explicate_server.modalities.packed_table import PackedTable
+from explicate_server.modalities.rows.packed_table import PackedTable
 from explicate_server.registry.label_store import CANARY, LIVE
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import Scales, ServedModel

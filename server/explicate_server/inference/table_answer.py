@@ -13,7 +13,7 @@ from explicate_server.inference.asking.targets import PREDICTED_CLASS, Outputs
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_options import ResolvedOptions
 from explicate_server.inference.explain_work import know_the_ends_only
-from explicate_server.modalities.table_games import TablePlayer
+from explicate_server.modalities.rows.table_games import TablePlayer
 from explicate_server.registry.records import Scales
 
 

@@ -31,9 +31,9 @@ from explicate_server.inference.table_answer import TableAnswer
 from explicate_server.inference.table_values import TableValues, together
 from explicate_server.inference.table_work import Group, TableWork
 from explicate_server.inference.workers import Workers
-from explicate_server.modalities.packed_table import PackedTable
+from explicate_server.modalities.rows.packed_table import PackedTable
+from explicate_server.modalities.rows.table_games import TableGames
 from explicate_server.modalities.table import TabularModality
-from explicate_server.modalities.table_games import TableGames
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings

@@ -17,8 +17,8 @@ from explicate_server.errors import ModelFault
 from explicate_server.explain.attribution import Booleans, Floats, Indices
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.workers import Workers
+from explicate_server.modalities.rows.table_games import TableGames
 from explicate_server.modalities.table import ROW_LENGTH
-from explicate_server.modalities.table_games import TableGames
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.runtime.queue import Row

@@ -16,7 +16,7 @@ from explicate_server.inference.explain_work import run_of
 from explicate_server.inference.table_answer import TableAnswer, TableOutputs
 from explicate_server.inference.told_outputs import told_game
 from explicate_server.modalities.modality import Told
-from explicate_server.modalities.table_games import TableGames
+from explicate_server.modalities.rows.table_games import TableGames
 from explicate_server.registry.records import ServedModel
 
 # Rows of a group: what a fit costs beside its arithmetic is shared by so many, and a fit with their surrogates, 1 ms or

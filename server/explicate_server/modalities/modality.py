@@ -15,8 +15,8 @@ from explicate_server.errors import Violation
 from explicate_server.explain.added_game import Contributions
 from explicate_server.explain.game import Asked
 from explicate_server.explain.trees.tree_game import TreeFeatures
-from explicate_server.modalities.cell_changes import CellAlternatives
 from explicate_server.modalities.parts import Part, PartProblem, Place
+from explicate_server.modalities.rows.cell_changes import CellAlternatives
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
 from explicate_server.settings import Settings

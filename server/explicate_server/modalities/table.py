@@ -25,7 +25,6 @@ from explicate_server.device import CPU
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
 from explicate_server.explain.trees.pattern_tables import bytes_of_trees
-from explicate_server.modalities.cell_changes import CellAlternatives
 from explicate_server.modalities.modality import (
     BaselineChoices,
     ColumnPlayer,
@@ -37,19 +36,26 @@ from explicate_server.modalities.modality import (
     TextUsage,
     Told,
 )
-from explicate_server.modalities.near_copies import near_copies
-from explicate_server.modalities.packed_table import (
+from explicate_server.modalities.parts import Named, Part, Place, column_places
+from explicate_server.modalities.rows.cell_changes import CellAlternatives
+from explicate_server.modalities.rows.near_copies import near_copies
+from explicate_server.modalities.rows.packed_table import (
     NOT_A_COLUMN,
     PackedTable,
     column_advice,
     encode_columns,
     table_violations,
 )
-from explicate_server.modalities.parts import Named, Part, Place, column_places
-from explicate_server.modalities.table_claims import CONTRIBUTIONS, TableGraph, ToldBackground, checked_graph, claims
-from explicate_server.modalities.table_games import TableGames
-from explicate_server.modalities.table_sampler import TableSampler
-from explicate_server.modalities.table_trees import TREES, CheckedTrees, ToldTrees, checked_trees
+from explicate_server.modalities.rows.table_claims import (
+    CONTRIBUTIONS,
+    TableGraph,
+    ToldBackground,
+    checked_graph,
+    claims,
+)
+from explicate_server.modalities.rows.table_games import TableGames
+from explicate_server.modalities.rows.table_sampler import TableSampler
+from explicate_server.modalities.rows.table_trees import TREES, CheckedTrees, ToldTrees, checked_trees
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 from explicate_server.settings import Settings

@@ -16,8 +16,8 @@ from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.objective import CLASSIFICATION, Objective
 from explicate_bundle.repository import BundleLocation
 from explicate_server.explain.method import DRAWN, Method
-from explicate_server.modalities.cell_changes import CellAlternatives
 from explicate_server.modalities.modality import BaselineChoices, Modality
+from explicate_server.modalities.rows.cell_changes import CellAlternatives
 from explicate_server.registry.device_sessions import Sessions
 from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import LIVE, NO_TRAFFIC, Assignment, LabelTarget, Traffic

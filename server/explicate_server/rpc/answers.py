@@ -30,9 +30,8 @@ from explicate_server.modalities.modality import (
 )
 from explicate_server.registry.records import ServedModel
 from explicate_server.rpc.asked.baseline_messages import baseline_used, cell_message
+from explicate_server.rpc.asked.beside_values import pair_interactions, section_messages
 from explicate_server.rpc.asked.change_messages import change_message
-from explicate_server.rpc.asked.pair_messages import pair_interactions
-from explicate_server.rpc.asked.section_messages import section_messages
 from explicate_server.rpc.message_bytes import SLICE_NUMBERS, in_slices
 from explicate_server.rpc.option_messages import number_of, resolved_options
 

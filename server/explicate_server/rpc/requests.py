@@ -14,7 +14,7 @@ from explicate.v1 import table_pb2 as table_messages
 from explicate.v1.baseline_pb2 import Baseline
 from explicate_bundle.model_inputs import CellValue, ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.errors import InvalidRequest, Violation
-from explicate_server.modalities.packed_table import CategoryValues, NumberValues, PackedTable
+from explicate_server.modalities.rows.packed_table import CategoryValues, NumberValues, PackedTable
 from explicate_server.runtime.batcher import Priority
 
 Request = (

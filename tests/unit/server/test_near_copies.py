@@ -8,7 +8,7 @@ from scipy.stats import contingency, rankdata, spearmanr
 
 from explicate.v1.bundle_pb2 import TabularSchema
 from explicate_bundle.columns import TableColumns
-from explicate_server.modalities.near_copies import in_common, near_copies
+from explicate_server.modalities.rows.near_copies import in_common, near_copies
 from support.tiny_table_bundle import tiny_table
 
 RANDOM = np.random.default_rng(0)

@@ -5,7 +5,7 @@ import pytest
 from explicate.reading.nearest import did_you_mean, nearest
 from explicate_server.errors import MOST_VIOLATIONS_TOLD, InvalidRequest, Violation
 from explicate_server.inference.asking.targets import Target, target_violations
-from explicate_server.modalities.packed_table import NOT_A_COLUMN, column_advice
+from explicate_server.modalities.rows.packed_table import NOT_A_COLUMN, column_advice
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from explicate_bundle.model_inputs import TabularInput
-from explicate_server.modalities.packed_table import CategoryValues, NumberValues, PackedTable
+from explicate_server.modalities.rows.packed_table import CategoryValues, NumberValues, PackedTable
 from explicate_server.modalities.table import TabularModality
 from support.tiny_table_bundle import TinyTable, tiny_table
 

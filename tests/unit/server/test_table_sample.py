@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from explicate_bundle.columns import TableColumns
 from explicate_bundle.table_arrays import LimeStatistics
 from explicate_server.explain import explain_game
-from explicate_server.modalities.table_sampler import TableSampler
+from explicate_server.modalities.rows.table_sampler import TableSampler
 from explicate_training.table.background import lime_statistics
 from support.lime_tables import library, matrix, split
 from support.tiny_table_bundle import COLUMNS, TinyTable, tiny_table, wide_columns

@@ -11,8 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from explicate.sentences.answer_claims import Answered, Labelled, Predicted, Unsure
-from explicate.sentences.changed_answer import WouldChange
+from explicate.sentences.answer_claims import Answered, Labelled, Predicted, Unsure, WouldChange
 from explicate.sentences.claim import Claim
 from explicate.sentences.effects import Directed, Outcome, clauses, directed, effect, leaders, spoken_of, weighs_nothing
 from explicate.sentences.language import Language, begins

@@ -9,7 +9,7 @@ from explicate_bundle.objective import Answer
 from explicate_server.errors import Violation
 from explicate_server.explain.method import Method
 from explicate_server.inference.asking.targets import ClassName, Target, class_violations
-from explicate_server.modalities.cell_changes import Alternatives, Kept
+from explicate_server.modalities.rows.cell_changes import Alternatives, Kept
 from explicate_server.registry.records import Choices
 from explicate_server.settings import Settings
 

@@ -19,8 +19,8 @@ from explicate_server.inference.asking.change_wish import ChangeWish
 from explicate_server.inference.changed.decided import ChangedAnswer, ChangeFound, Question, decided
 from explicate_server.inference.evaluations import Evaluations
 from explicate_server.inference.explain_work import Work
-from explicate_server.modalities.cell_changes import CellAlternatives, CellMoves
 from explicate_server.modalities.modality import ColumnPlayer, Game
+from explicate_server.modalities.rows.cell_changes import CellAlternatives, CellMoves
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.runtime.queue import Row

@@ -17,7 +17,7 @@ from explicate_bundle.outcomes.decision_rule import HALF, Decision
 from explicate_server.explain.changes.flip_search import FoundFlip
 from explicate_server.inference.asking.change_wish import ChangeWish
 from explicate_server.inference.asking.targets import Outputs, class_index
-from explicate_server.modalities.cell_changes import CellMove
+from explicate_server.modalities.rows.cell_changes import CellMove
 from explicate_server.registry.records import Scales
 
 _Floats = NDArray[np.float64]

@@ -11,7 +11,7 @@ from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.explain.changes.flip_search import SearchEnd
 from explicate_server.inference.asking.change_wish import PATH, ChangeWish
 from explicate_server.inference.changed.decided import ChangedAnswer, ChangeFound
-from explicate_server.modalities.cell_changes import Alternatives, CellMove, Kept, Listed, ValueRange
+from explicate_server.modalities.rows.cell_changes import Alternatives, CellMove, Kept, Listed, ValueRange
 from explicate_server.rpc.asked.baseline_messages import cell_message
 
 _ENDS = {

@@ -18,7 +18,7 @@ from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import table_pb2
 from explicate_bundle.model_inputs import ModelInput, TabularInput
 from explicate_server.errors import InvalidRequest, Violation
-from explicate_server.modalities.packed_table import CategoryValues, NumberValues, PackedTable
+from explicate_server.modalities.rows.packed_table import CategoryValues, NumberValues, PackedTable
 from explicate_server.rpc import requests
 from explicate_server.rpc.open_inference.infer_asked import AGAINST, path_of_parameter
 from explicate_server.rpc.open_inference.tensors import FEW_ROWS, Elements, path_of, read_tensors, refuse

@@ -18,7 +18,7 @@ from explicate_bundle.errors import BundleError
 from explicate_bundle.files.tree_arrays import TREE_FEATURES, TreeArrays
 from explicate_server.explain.trees.conditions import Conditions, LeafSums, tree_sums
 from explicate_server.explain.trees.tree_game import TreeBackground, TreeFeatures
-from explicate_server.modalities.table_claims import PART_OF_GOLDEN, ROUNDED, TableGraph, known_rows, rounding
+from explicate_server.modalities.rows.table_claims import PART_OF_GOLDEN, ROUNDED, TableGraph, known_rows, rounding
 
 TREES = "trees"
 """What methods need that explain by the trees."""

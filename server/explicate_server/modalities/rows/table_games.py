@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from explicate_bundle.columns import TableColumns
 from explicate_server.explain.attribution import Booleans, Indices
 from explicate_server.modalities.modality import Told
-from explicate_server.modalities.table_claims import ToldBackground
-from explicate_server.modalities.table_trees import ToldTrees
+from explicate_server.modalities.rows.table_claims import ToldBackground
+from explicate_server.modalities.rows.table_trees import ToldTrees
 
 _Floats = NDArray[np.float64]
 # Rows that are asked about at once: as many as a short batch has.

@@ -19,7 +19,7 @@ from explicate_bundle.model_inputs import CellValue
 from explicate_server.errors import Violation
 from explicate_server.explain.changes.flip_moves import Moves
 from explicate_server.explain.game import Asked
-from explicate_server.modalities.packed_table import NOT_A_COLUMN, column_advice
+from explicate_server.modalities.rows.packed_table import NOT_A_COLUMN, column_advice
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 
 _Floats = NDArray[np.float64]
