@@ -55,6 +55,7 @@ class Decision:
 
     def expected_costs(self, scores: Floats) -> Floats:
         """What answering each class costs on average, float64[rows, classes]; of a rule with costs."""
+        assert self.costs is not None
         return np.asarray(scores @ self.costs)
 
     def leading(self, scores: Floats) -> NDArray[np.intp]:

@@ -1,9 +1,12 @@
 /** What may be asked of an explanation. Each key may be left out; the answer says to what the server resolved it. */
 
-import { create, ScalarType } from "@bufbuild/protobuf";
-import type { DescEnum, DescField, MessageInitShape } from "@bufbuild/protobuf";
+import { create, ScalarType, toBinary } from "@bufbuild/protobuf";
+import type { DescEnum, DescField, DescMessage, Message, MessageInitShape } from "@bufbuild/protobuf";
 
 import { invalidArgument } from "./errors.js";
+import type { BaselineSchema } from "./gen/explicate/v1/baseline_pb.js";
+import type { ChangeOptionsSchema } from "./gen/explicate/v1/changes_pb.js";
+import type { InputPartSchema, PlayerGroupSchema } from "./gen/explicate/v1/players_pb.js";
 import { ExplainOptionsSchema, TargetSchema } from "./gen/explicate/v1/explanation_pb.js";
 import type * as explanation from "./gen/explicate/v1/explanation_pb.js";
 import { typeName, unicodeText } from "./inputs.js";
@@ -21,7 +24,16 @@ export interface ExplainOptions {
   readonly granularity?: "word" | "token" | "sentence" | "slic" | "quickshift" | "grid" | "patch" | undefined;
   /** How a part is left out. */
   readonly masking?:
-    "attention" | "mask-token" | "delete" | "background" | "drawn" | "mean" | "blur" | "grey" | undefined;
+    | "attention"
+    | "mask-token"
+    | "delete"
+    | "background"
+    | "drawn"
+    | "mean"
+    | "blur"
+    | "grey"
+    | "reference"
+    | undefined;
   /** Rows through the model at most, for a table times its background rows. */
   readonly maxEvaluations?: number | undefined;
   /** Rows before `tolerance` may stop the work. */
@@ -44,6 +56,16 @@ export interface ExplainOptions {
   readonly segments?: number | undefined;
   /** Also tell so many of the strongest interactions of two features, from 1 to 100. */
   readonly interactions?: number | undefined;
+  /** What stands in for absent parts, in the place of the model's own background or masking; as the contract has it. */
+  readonly baseline?: MessageInitShape<typeof BaselineSchema> | undefined;
+  /** Parts of the input that get one number together, as the contract has them. */
+  readonly groups?: readonly MessageInitShape<typeof PlayerGroupSchema>[] | undefined;
+  /** Parts that are never left out and get no number, as the contract has them. */
+  readonly fixed?: readonly MessageInitShape<typeof InputPartSchema>[] | undefined;
+  /** Also look for the smallest change that changes the answer, as the contract has it; `{}` for the defaults. */
+  readonly change?: MessageInitShape<typeof ChangeOptionsSchema> | undefined;
+  /** Of the answer's sentences, such as "de". Default: "en". */
+  readonly language?: string | undefined;
 }
 
 /** Of integers, by their type on the wire. */
@@ -83,10 +105,27 @@ function optionNames(): string[] {
 function optionValue(field: DescField, value: unknown): unknown {
   const path = `options.${field.name}`;
   if (field.fieldKind === "enum") return numberOfName(field.enum, value, path);
+  if (field.fieldKind === "message") return messageOf(field.message, value, path);
+  if (field.fieldKind === "list" && field.listKind === "message") {
+    if (!Array.isArray(value)) throw invalidArgument(path, `must be an array, not ${shown(value)}`);
+    return value.map((each, place) => messageOf(field.message, each, `${path}[${place}]`));
+  }
   if (field.scalar === ScalarType.STRING) return unicodeText(value, path);
   if (typeof value !== "number") throw invalidArgument(path, `must be a number, not ${shown(value)}`);
   const bounds = field.scalar && BOUNDS[field.scalar];
   return bounds ? integer(value, path, bounds) : value;
+}
+
+/** A message by what the caller gave of it, once it is known that it can be sent. */
+function messageOf(schema: DescMessage, value: unknown, path: string): Message {
+  if (typeof value !== "object" || value === null) throw invalidArgument(path, `must be an object, not ${shown(value)}`);
+  try {
+    const message = create(schema, value as Record<string, unknown>);
+    toBinary(schema, message);
+    return message;
+  } catch (error) {
+    throw invalidArgument(path, error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** `value`, once it is known that an int32 of the wire holds it. */

@@ -4,15 +4,25 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Baseline, BaselineUsed } from "./baseline_pb.js";
+import { file_explicate_v1_baseline } from "./baseline_pb.js";
+import type { Change, ChangeOptions } from "./changes_pb.js";
+import { file_explicate_v1_changes } from "./changes_pb.js";
+import type { PairInteraction } from "./interactions_pb.js";
+import { file_explicate_v1_interactions } from "./interactions_pb.js";
+import type { InputPart, PlayerGroup } from "./players_pb.js";
+import { file_explicate_v1_players } from "./players_pb.js";
 import type { Cell } from "./table_pb.js";
 import { file_explicate_v1_table } from "./table_pb.js";
+import type { TextSection } from "./text_section_pb.js";
+import { file_explicate_v1_text_section } from "./text_section_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file explicate/v1/explanation.proto.
  */
 export const file_explicate_v1_explanation: GenFile = /*@__PURE__*/
-  fileDesc("Ch5leHBsaWNhdGUvdjEvZXhwbGFuYXRpb24ucHJvdG8SDGV4cGxpY2F0ZS52MSLbBQoORXhwbGFpbk9wdGlvbnMSEwoGbWV0aG9kGAEgASgJSACIAQESKQoGdGFyZ2V0GAIgASgLMhQuZXhwbGljYXRlLnYxLlRhcmdldEgBiAEBEjQKDG91dHB1dF9zcGFjZRgDIAEoDjIZLmV4cGxpY2F0ZS52MS5PdXRwdXRTcGFjZUgCiAEBEjMKC2dyYW51bGFyaXR5GAQgASgOMhkuZXhwbGljYXRlLnYxLkdyYW51bGFyaXR5SAOIAQESKwoHbWFza2luZxgFIAEoDjIVLmV4cGxpY2F0ZS52MS5NYXNraW5nSASIAQESHAoPbWF4X2V2YWx1YXRpb25zGAYgASgFSAWIAQESHAoPbWluX2V2YWx1YXRpb25zGAcgASgFSAaIAQESFgoJdG9sZXJhbmNlGAggASgBSAeIAQESFwoKY29uZmlkZW5jZRgJIAEoAUgIiAEBEh8KEnRpbWVfbGltaXRfc2Vjb25kcxgKIAEoAUgJiAEBEhEKBHNlZWQYCyABKA1ICogBARISCgV0b3BfaxgMIAEoBUgLiAEBEjAKB3F1YWxpdHkYDSABKA4yGi5leHBsaWNhdGUudjEuUXVhbGl0eUxldmVsSAyIAQESGAoLbWF4X3BsYXllcnMYDiABKAVIDYgBARIVCghzZWdtZW50cxgPIAEoBUgOiAEBQgkKB19tZXRob2RCCQoHX3RhcmdldEIPCg1fb3V0cHV0X3NwYWNlQg4KDF9ncmFudWxhcml0eUIKCghfbWFza2luZ0ISChBfbWF4X2V2YWx1YXRpb25zQhIKEF9taW5fZXZhbHVhdGlvbnNCDAoKX3RvbGVyYW5jZUINCgtfY29uZmlkZW5jZUIVChNfdGltZV9saW1pdF9zZWNvbmRzQgcKBV9zZWVkQggKBl90b3Bfa0IKCghfcXVhbGl0eUIOCgxfbWF4X3BsYXllcnNCCwoJX3NlZ21lbnRzIosBCgZUYXJnZXQSDwoFaW5kZXgYASABKAVIABIPCgVsYWJlbBgCIAEoCUgAEicKA2FsbBgDIAEoCzIYLmV4cGxpY2F0ZS52MS5BbGxDbGFzc2VzSAASKgoIY29udHJhc3QYBCABKAsyFi5leHBsaWNhdGUudjEuQ29udHJhc3RIAEIKCghzZWxlY3RvciIMCgpBbGxDbGFzc2VzImcKCENvbnRyYXN0EisKBnRhcmdldBgBIAEoCzIbLmV4cGxpY2F0ZS52MS5DbGFzc1NlbGVjdG9yEi4KCXJlZmVyZW5jZRgCIAEoCzIbLmV4cGxpY2F0ZS52MS5DbGFzc1NlbGVjdG9yIj0KDUNsYXNzU2VsZWN0b3ISDwoFaW5kZXgYASABKAVIABIPCgVsYWJlbBgCIAEoCUgAQgoKCHNlbGVjdG9yIrMDCgtFeHBsYW5hdGlvbhInCghmZWF0dXJlcxgBIAMoCzIVLmV4cGxpY2F0ZS52MS5GZWF0dXJlEi8KDGF0dHJpYnV0aW9ucxgCIAMoCzIZLmV4cGxpY2F0ZS52MS5BdHRyaWJ1dGlvbhImCgdxdWFsaXR5GAMgASgLMhUuZXhwbGljYXRlLnYxLlF1YWxpdHkSEwoLZXZhbHVhdGlvbnMYBCABKAMSDgoGcm91bmRzGAUgASgFEi0KC3N0b3BfcmVhc29uGAYgASgOMhguZXhwbGljYXRlLnYxLlN0b3BSZWFzb24SEQoJY29udmVyZ2VkGAcgASgIEhYKDm1ldGhvZF92ZXJzaW9uGAggASgJEi0KB29wdGlvbnMYCSABKAsyHC5leHBsaWNhdGUudjEuRXhwbGFpbk9wdGlvbnMSGgoScmV1c2VkX2V2YWx1YXRpb25zGAogASgDEi0KC3NlZ21lbnRfbWFwGAsgASgLMhguZXhwbGljYXRlLnYxLlNlZ21lbnRNYXASGAoQdW5zcGFjZWRfc2NyaXB0cxgbIAMoCRIPCgdwcmV2aWV3GBwgASgIIpwBCgdGZWF0dXJlEikKBHRleHQYASABKAsyGS5leHBsaWNhdGUudjEuVGV4dEZlYXR1cmVIABItCgZjb2x1bW4YAiABKAsyGy5leHBsaWNhdGUudjEuQ29sdW1uRmVhdHVyZUgAEi8KB3NlZ21lbnQYAyABKAsyHC5leHBsaWNhdGUudjEuU2VnbWVudEZlYXR1cmVIAEIGCgRraW5kIlMKC1RleHRGZWF0dXJlEgwKBHRleHQYASABKAkSJQoFc3BhbnMYAiADKAsyFi5leHBsaWNhdGUudjEuVGV4dFNwYW4SDwoHaW5fcGFpchgDIAEoCCJmCg5TZWdtZW50RmVhdHVyZRIKCgJpZBgBIAEoBRIOCgZwaXhlbHMYAiABKAUSDAoEbGVmdBgDIAEoBRILCgN0b3AYBCABKAUSDQoFcmlnaHQYBSABKAUSDgoGYm90dG9tGAYgASgFImsKClNlZ21lbnRNYXASDQoFd2lkdGgYASABKAUSDgoGaGVpZ2h0GAIgASgFEjEKCGVuY29kaW5nGAMgASgOMh8uZXhwbGljYXRlLnYxLlNlZ21lbnRJZEVuY29kaW5nEgsKA2lkcxgEIAEoDCJJCg1Db2x1bW5GZWF0dXJlEgwKBG5hbWUYASABKAkSKgoHY29sdW1ucxgCIAMoCzIZLmV4cGxpY2F0ZS52MS5Db2x1bW5WYWx1ZSJACgtDb2x1bW5WYWx1ZRIOCgZjb2x1bW4YASABKAkSIQoFdmFsdWUYAiABKAsyEi5leHBsaWNhdGUudjEuQ2VsbCJOCghUZXh0U3BhbhINCgVzdGFydBgBIAEoBRILCgNlbmQYAiABKAUSEwoLdXRmMTZfc3RhcnQYAyABKAUSEQoJdXRmMTZfZW5kGAQgASgFIpICCgtBdHRyaWJ1dGlvbhITCgtjbGFzc19pbmRleBgBIAEoBRITCgtjbGFzc19sYWJlbBgCIAEoCRIWCg5iYXNlbGluZV92YWx1ZRgDIAEoARIWCg5pbnN0YW5jZV92YWx1ZRgEIAEoARIOCgZ2YWx1ZXMYBSADKAESFwoPc3RhbmRhcmRfZXJyb3JzGAYgAygBEg0KBWxvd2VyGAcgAygBEg0KBXVwcGVyGAggAygBEhwKD3JlZmVyZW5jZV9pbmRleBgJIAEoBUgAiAEBEhwKD3JlZmVyZW5jZV9sYWJlbBgKIAEoCUgBiAEBQhIKEF9yZWZlcmVuY2VfaW5kZXhCEgoQX3JlZmVyZW5jZV9sYWJlbCLZAwoHUXVhbGl0eRIbCg5hZGRpdGl2aXR5X2dhcBgBIAEoAUgAiAEBEh8KEmhlbGRfb3V0X3Jfc3F1YXJlZBgCIAEoAUgBiAEBEiAKE3NwbGl0X2hhbGZfc3BlYXJtYW4YAyABKAFIAogBARIXCgppbmZpZGVsaXR5GAQgASgBSAOIAQESIwoWbGFyZ2VzdF9pbnRlcnZhbF9yYXRpbxgFIAEoAUgEiAEBEhoKDWNlcnRhaW5fdG9wX2sYBiABKAVIBYgBARI6ChFjb21wcmVoZW5zaXZlbmVzcxgHIAEoCzIaLmV4cGxpY2F0ZS52MS5GYWl0aGZ1bG5lc3NIBogBARI0CgtzdWZmaWNpZW5jeRgIIAEoCzIaLmV4cGxpY2F0ZS52MS5GYWl0aGZ1bG5lc3NIB4gBAUIRCg9fYWRkaXRpdml0eV9nYXBCFQoTX2hlbGRfb3V0X3Jfc3F1YXJlZEIWChRfc3BsaXRfaGFsZl9zcGVhcm1hbkINCgtfaW5maWRlbGl0eUIZChdfbGFyZ2VzdF9pbnRlcnZhbF9yYXRpb0IQCg5fY2VydGFpbl90b3Bfa0IUChJfY29tcHJlaGVuc2l2ZW5lc3NCDgoMX3N1ZmZpY2llbmN5Ii0KDEZhaXRoZnVsbmVzcxINCgV2YWx1ZRgBIAEoARIOCgZyYW5kb20YAiABKAEi7AIKEVBhY2tlZEV4cGxhbmF0aW9uEi0KCGZlYXR1cmVzGAEgAygLMhsuZXhwbGljYXRlLnYxLlBhY2tlZEZlYXR1cmUSNQoMYXR0cmlidXRpb25zGAIgAygLMh8uZXhwbGljYXRlLnYxLlBhY2tlZEF0dHJpYnV0aW9uEiwKB3F1YWxpdHkYAyABKAsyGy5leHBsaWNhdGUudjEuUGFja2VkUXVhbGl0eRITCgtldmFsdWF0aW9ucxgEIAMoBRIOCgZyb3VuZHMYBSADKAUSLgoMc3RvcF9yZWFzb25zGAYgAygOMhguZXhwbGljYXRlLnYxLlN0b3BSZWFzb24SEQoJY29udmVyZ2VkGAcgAygIEhYKDm1ldGhvZF92ZXJzaW9uGAggASgJEi0KB29wdGlvbnMYCSABKAsyHC5leHBsaWNhdGUudjEuRXhwbGFpbk9wdGlvbnMSFAoMY2xhc3NfbGFiZWxzGAogAygJIi4KDVBhY2tlZEZlYXR1cmUSDAoEbmFtZRgBIAEoCRIPCgdjb2x1bW5zGAIgAygJItUBChFQYWNrZWRBdHRyaWJ1dGlvbhIVCg1jbGFzc19pbmRpY2VzGAEgAygFEhcKD2Jhc2VsaW5lX3ZhbHVlcxgCIAMoARIXCg9pbnN0YW5jZV92YWx1ZXMYAyADKAESDgoGdmFsdWVzGAQgAygBEhcKD3N0YW5kYXJkX2Vycm9ycxgFIAMoARINCgVsb3dlchgGIAMoARINCgV1cHBlchgHIAMoARIcCg9yZWZlcmVuY2VfaW5kZXgYCCABKAVIAIgBAUISChBfcmVmZXJlbmNlX2luZGV4Ip8CCg1QYWNrZWRRdWFsaXR5EhYKDmFkZGl0aXZpdHlfZ2FwGAEgAygBEhoKEmhlbGRfb3V0X3Jfc3F1YXJlZBgCIAMoARIbChNzcGxpdF9oYWxmX3NwZWFybWFuGAMgAygBEhIKCmluZmlkZWxpdHkYBCADKAESHgoWbGFyZ2VzdF9pbnRlcnZhbF9yYXRpbxgFIAMoARIVCg1jZXJ0YWluX3RvcF9rGAYgAygBEjsKEWNvbXByZWhlbnNpdmVuZXNzGAcgASgLMiAuZXhwbGljYXRlLnYxLlBhY2tlZEZhaXRoZnVsbmVzcxI1CgtzdWZmaWNpZW5jeRgIIAEoCzIgLmV4cGxpY2F0ZS52MS5QYWNrZWRGYWl0aGZ1bG5lc3MiMwoSUGFja2VkRmFpdGhmdWxuZXNzEg0KBXZhbHVlGAEgAygBEg4KBnJhbmRvbRgCIAMoASrQAQoLR3JhbnVsYXJpdHkSGwoXR1JBTlVMQVJJVFlfVU5TUEVDSUZJRUQQABIUChBHUkFOVUxBUklUWV9XT1JEEAESFQoRR1JBTlVMQVJJVFlfVE9LRU4QAhIYChRHUkFOVUxBUklUWV9TRU5URU5DRRADEhQKEEdSQU5VTEFSSVRZX1NMSUMQBBIaChZHUkFOVUxBUklUWV9RVUlDS1NISUZUEAUSFAoQR1JBTlVMQVJJVFlfR1JJRBAGEhUKEUdSQU5VTEFSSVRZX1BBVENIEAcqXgoMUXVhbGl0eUxldmVsEh0KGVFVQUxJVFlfTEVWRUxfVU5TUEVDSUZJRUQQABIXChNRVUFMSVRZX0xFVkVMX0JBU0lDEAESFgoSUVVBTElUWV9MRVZFTF9GVUxMEAIqeQoLT3V0cHV0U3BhY2USHAoYT1VUUFVUX1NQQUNFX1VOU1BFQ0lGSUVEEAASHAoYT1VUUFVUX1NQQUNFX1BST0JBQklMSVRZEAESFgoST1VUUFVUX1NQQUNFX0xPR0lUEAISFgoST1VUUFVUX1NQQUNFX1ZBTFVFEAMqxgEKB01hc2tpbmcSFwoTTUFTS0lOR19VTlNQRUNJRklFRBAAEhUKEU1BU0tJTkdfQVRURU5USU9OEAESFgoSTUFTS0lOR19NQVNLX1RPS0VOEAISEgoOTUFTS0lOR19ERUxFVEUQAxIWChJNQVNLSU5HX0JBQ0tHUk9VTkQQBBIQCgxNQVNLSU5HX01FQU4QBRIQCgxNQVNLSU5HX0JMVVIQBhIQCgxNQVNLSU5HX0dSRVkQBxIRCg1NQVNLSU5HX0RSQVdOEAgqlAEKEVNlZ21lbnRJZEVuY29kaW5nEiMKH1NFR01FTlRfSURfRU5DT0RJTkdfVU5TUEVDSUZJRUQQABIsCihTRUdNRU5UX0lEX0VOQ09ESU5HX1VJTlQxNl9MSVRUTEVfRU5ESUFOEAESLAooU0VHTUVOVF9JRF9FTkNPRElOR19VSU5UMzJfTElUVExFX0VORElBThACKtcBCgpTdG9wUmVhc29uEhsKF1NUT1BfUkVBU09OX1VOU1BFQ0lGSUVEEAASGQoVU1RPUF9SRUFTT05fVE9MRVJBTkNFEAESFgoSU1RPUF9SRUFTT05fQlVER0VUEAISGAoUU1RPUF9SRUFTT05fREVBRExJTkUQAxIVChFTVE9QX1JFQVNPTl9FWEFDVBAEEhcKE1NUT1BfUkVBU09OX1JVTk5JTkcQBRIVChFTVE9QX1JFQVNPTl9UT1BfSxAGEhgKFFNUT1BfUkVBU09OX0NPTVBMRVRFEAdCPAoQZGV2LmV4cGxpY2F0ZS52MVABWiZleHBsaWNhdGUuZGV2L2V4cGxpY2F0ZS92MTtleHBsaWNhdGV2MWIGcHJvdG8z", [file_explicate_v1_table]);
+  fileDesc("Ch5leHBsaWNhdGUvdjEvZXhwbGFuYXRpb24ucHJvdG8SDGV4cGxpY2F0ZS52MSL3BwoORXhwbGFpbk9wdGlvbnMSEwoGbWV0aG9kGAEgASgJSACIAQESKQoGdGFyZ2V0GAIgASgLMhQuZXhwbGljYXRlLnYxLlRhcmdldEgBiAEBEjQKDG91dHB1dF9zcGFjZRgDIAEoDjIZLmV4cGxpY2F0ZS52MS5PdXRwdXRTcGFjZUgCiAEBEjMKC2dyYW51bGFyaXR5GAQgASgOMhkuZXhwbGljYXRlLnYxLkdyYW51bGFyaXR5SAOIAQESKwoHbWFza2luZxgFIAEoDjIVLmV4cGxpY2F0ZS52MS5NYXNraW5nSASIAQESHAoPbWF4X2V2YWx1YXRpb25zGAYgASgFSAWIAQESHAoPbWluX2V2YWx1YXRpb25zGAcgASgFSAaIAQESFgoJdG9sZXJhbmNlGAggASgBSAeIAQESFwoKY29uZmlkZW5jZRgJIAEoAUgIiAEBEh8KEnRpbWVfbGltaXRfc2Vjb25kcxgKIAEoAUgJiAEBEhEKBHNlZWQYCyABKA1ICogBARISCgV0b3BfaxgMIAEoBUgLiAEBEjAKB3F1YWxpdHkYDSABKA4yGi5leHBsaWNhdGUudjEuUXVhbGl0eUxldmVsSAyIAQESGAoLbWF4X3BsYXllcnMYDiABKAVIDYgBARIVCghzZWdtZW50cxgPIAEoBUgOiAEBEhkKDGludGVyYWN0aW9ucxgTIAEoBUgPiAEBEikKBmdyb3VwcxgRIAMoCzIZLmV4cGxpY2F0ZS52MS5QbGF5ZXJHcm91cBImCgVmaXhlZBgSIAMoCzIXLmV4cGxpY2F0ZS52MS5JbnB1dFBhcnQSLQoIYmFzZWxpbmUYECABKAsyFi5leHBsaWNhdGUudjEuQmFzZWxpbmVIEIgBARIwCgZjaGFuZ2UYFCABKAsyGy5leHBsaWNhdGUudjEuQ2hhbmdlT3B0aW9uc0gRiAEBEhUKCGxhbmd1YWdlGBUgASgJSBKIAQFCCQoHX21ldGhvZEIJCgdfdGFyZ2V0Qg8KDV9vdXRwdXRfc3BhY2VCDgoMX2dyYW51bGFyaXR5QgoKCF9tYXNraW5nQhIKEF9tYXhfZXZhbHVhdGlvbnNCEgoQX21pbl9ldmFsdWF0aW9uc0IMCgpfdG9sZXJhbmNlQg0KC19jb25maWRlbmNlQhUKE190aW1lX2xpbWl0X3NlY29uZHNCBwoFX3NlZWRCCAoGX3RvcF9rQgoKCF9xdWFsaXR5Qg4KDF9tYXhfcGxheWVyc0ILCglfc2VnbWVudHNCDwoNX2ludGVyYWN0aW9uc0ILCglfYmFzZWxpbmVCCQoHX2NoYW5nZUILCglfbGFuZ3VhZ2UiiwEKBlRhcmdldBIPCgVpbmRleBgBIAEoBUgAEg8KBWxhYmVsGAIgASgJSAASJwoDYWxsGAMgASgLMhguZXhwbGljYXRlLnYxLkFsbENsYXNzZXNIABIqCghjb250cmFzdBgEIAEoCzIWLmV4cGxpY2F0ZS52MS5Db250cmFzdEgAQgoKCHNlbGVjdG9yIgwKCkFsbENsYXNzZXMiZwoIQ29udHJhc3QSKwoGdGFyZ2V0GAEgASgLMhsuZXhwbGljYXRlLnYxLkNsYXNzU2VsZWN0b3ISLgoJcmVmZXJlbmNlGAIgASgLMhsuZXhwbGljYXRlLnYxLkNsYXNzU2VsZWN0b3IiPQoNQ2xhc3NTZWxlY3RvchIPCgVpbmRleBgBIAEoBUgAEg8KBWxhYmVsGAIgASgJSABCCgoIc2VsZWN0b3Ii/QQKC0V4cGxhbmF0aW9uEicKCGZlYXR1cmVzGAEgAygLMhUuZXhwbGljYXRlLnYxLkZlYXR1cmUSLwoMYXR0cmlidXRpb25zGAIgAygLMhkuZXhwbGljYXRlLnYxLkF0dHJpYnV0aW9uEiYKB3F1YWxpdHkYAyABKAsyFS5leHBsaWNhdGUudjEuUXVhbGl0eRITCgtldmFsdWF0aW9ucxgEIAEoAxIOCgZyb3VuZHMYBSABKAUSLQoLc3RvcF9yZWFzb24YBiABKA4yGC5leHBsaWNhdGUudjEuU3RvcFJlYXNvbhIRCgljb252ZXJnZWQYByABKAgSFgoObWV0aG9kX3ZlcnNpb24YCCABKAkSLQoHb3B0aW9ucxgJIAEoCzIcLmV4cGxpY2F0ZS52MS5FeHBsYWluT3B0aW9ucxIaChJyZXVzZWRfZXZhbHVhdGlvbnMYCiABKAMSLQoLc2VnbWVudF9tYXAYCyABKAsyGC5leHBsaWNhdGUudjEuU2VnbWVudE1hcBIYChB1bnNwYWNlZF9zY3JpcHRzGBsgAygJEg8KB3ByZXZpZXcYHCABKAgSJAoFZml4ZWQYHiADKAsyFS5leHBsaWNhdGUudjEuRmVhdHVyZRIsCghiYXNlbGluZRgdIAEoCzIaLmV4cGxpY2F0ZS52MS5CYXNlbGluZVVzZWQSKQoGY2hhbmdlGB8gASgLMhQuZXhwbGljYXRlLnYxLkNoYW5nZUgAiAEBEhEKCXNlbnRlbmNlcxggIAMoCRIrCghzZWN0aW9ucxgkIAMoCzIZLmV4cGxpY2F0ZS52MS5UZXh0U2VjdGlvbkIJCgdfY2hhbmdlIskBCgdGZWF0dXJlEikKBHRleHQYASABKAsyGS5leHBsaWNhdGUudjEuVGV4dEZlYXR1cmVIABItCgZjb2x1bW4YAiABKAsyGy5leHBsaWNhdGUudjEuQ29sdW1uRmVhdHVyZUgAEi8KB3NlZ21lbnQYAyABKAsyHC5leHBsaWNhdGUudjEuU2VnbWVudEZlYXR1cmVIABIrCgVncm91cBgEIAEoCzIaLmV4cGxpY2F0ZS52MS5Hcm91cEZlYXR1cmVIAEIGCgRraW5kIkQKDEdyb3VwRmVhdHVyZRIMCgRuYW1lGAEgASgJEiYKB21lbWJlcnMYAiADKAsyFS5leHBsaWNhdGUudjEuRmVhdHVyZSJ1CgtUZXh0RmVhdHVyZRIMCgR0ZXh0GAEgASgJEiUKBXNwYW5zGAIgAygLMhYuZXhwbGljYXRlLnYxLlRleHRTcGFuEg8KB2luX3BhaXIYAyABKAgSFAoHaW5zdGVhZBgFIAEoCUgAiAEBQgoKCF9pbnN0ZWFkImYKDlNlZ21lbnRGZWF0dXJlEgoKAmlkGAEgASgFEg4KBnBpeGVscxgCIAEoBRIMCgRsZWZ0GAMgASgFEgsKA3RvcBgEIAEoBRINCgVyaWdodBgFIAEoBRIOCgZib3R0b20YBiABKAUiawoKU2VnbWVudE1hcBINCgV3aWR0aBgBIAEoBRIOCgZoZWlnaHQYAiABKAUSMQoIZW5jb2RpbmcYAyABKA4yHy5leHBsaWNhdGUudjEuU2VnbWVudElkRW5jb2RpbmcSCwoDaWRzGAQgASgMIkkKDUNvbHVtbkZlYXR1cmUSDAoEbmFtZRgBIAEoCRIqCgdjb2x1bW5zGAIgAygLMhkuZXhwbGljYXRlLnYxLkNvbHVtblZhbHVlIkAKC0NvbHVtblZhbHVlEg4KBmNvbHVtbhgBIAEoCRIhCgV2YWx1ZRgCIAEoCzISLmV4cGxpY2F0ZS52MS5DZWxsIk4KCFRleHRTcGFuEg0KBXN0YXJ0GAEgASgFEgsKA2VuZBgCIAEoBRITCgt1dGYxNl9zdGFydBgDIAEoBRIRCgl1dGYxNl9lbmQYBCABKAUixwIKC0F0dHJpYnV0aW9uEhMKC2NsYXNzX2luZGV4GAEgASgFEhMKC2NsYXNzX2xhYmVsGAIgASgJEhYKDmJhc2VsaW5lX3ZhbHVlGAMgASgBEhYKDmluc3RhbmNlX3ZhbHVlGAQgASgBEg4KBnZhbHVlcxgFIAMoARIXCg9zdGFuZGFyZF9lcnJvcnMYBiADKAESDQoFbG93ZXIYByADKAESDQoFdXBwZXIYCCADKAESHAoPcmVmZXJlbmNlX2luZGV4GAkgASgFSACIAQESHAoPcmVmZXJlbmNlX2xhYmVsGAogASgJSAGIAQESMwoMaW50ZXJhY3Rpb25zGAsgAygLMh0uZXhwbGljYXRlLnYxLlBhaXJJbnRlcmFjdGlvbkISChBfcmVmZXJlbmNlX2luZGV4QhIKEF9yZWZlcmVuY2VfbGFiZWwi2QMKB1F1YWxpdHkSGwoOYWRkaXRpdml0eV9nYXAYASABKAFIAIgBARIfChJoZWxkX291dF9yX3NxdWFyZWQYAiABKAFIAYgBARIgChNzcGxpdF9oYWxmX3NwZWFybWFuGAMgASgBSAKIAQESFwoKaW5maWRlbGl0eRgEIAEoAUgDiAEBEiMKFmxhcmdlc3RfaW50ZXJ2YWxfcmF0aW8YBSABKAFIBIgBARIaCg1jZXJ0YWluX3RvcF9rGAYgASgFSAWIAQESOgoRY29tcHJlaGVuc2l2ZW5lc3MYByABKAsyGi5leHBsaWNhdGUudjEuRmFpdGhmdWxuZXNzSAaIAQESNAoLc3VmZmljaWVuY3kYCCABKAsyGi5leHBsaWNhdGUudjEuRmFpdGhmdWxuZXNzSAeIAQFCEQoPX2FkZGl0aXZpdHlfZ2FwQhUKE19oZWxkX291dF9yX3NxdWFyZWRCFgoUX3NwbGl0X2hhbGZfc3BlYXJtYW5CDQoLX2luZmlkZWxpdHlCGQoXX2xhcmdlc3RfaW50ZXJ2YWxfcmF0aW9CEAoOX2NlcnRhaW5fdG9wX2tCFAoSX2NvbXByZWhlbnNpdmVuZXNzQg4KDF9zdWZmaWNpZW5jeSItCgxGYWl0aGZ1bG5lc3MSDQoFdmFsdWUYASABKAESDgoGcmFuZG9tGAIgASgBIuwCChFQYWNrZWRFeHBsYW5hdGlvbhItCghmZWF0dXJlcxgBIAMoCzIbLmV4cGxpY2F0ZS52MS5QYWNrZWRGZWF0dXJlEjUKDGF0dHJpYnV0aW9ucxgCIAMoCzIfLmV4cGxpY2F0ZS52MS5QYWNrZWRBdHRyaWJ1dGlvbhIsCgdxdWFsaXR5GAMgASgLMhsuZXhwbGljYXRlLnYxLlBhY2tlZFF1YWxpdHkSEwoLZXZhbHVhdGlvbnMYBCADKAUSDgoGcm91bmRzGAUgAygFEi4KDHN0b3BfcmVhc29ucxgGIAMoDjIYLmV4cGxpY2F0ZS52MS5TdG9wUmVhc29uEhEKCWNvbnZlcmdlZBgHIAMoCBIWCg5tZXRob2RfdmVyc2lvbhgIIAEoCRItCgdvcHRpb25zGAkgASgLMhwuZXhwbGljYXRlLnYxLkV4cGxhaW5PcHRpb25zEhQKDGNsYXNzX2xhYmVscxgKIAMoCSIuCg1QYWNrZWRGZWF0dXJlEgwKBG5hbWUYASABKAkSDwoHY29sdW1ucxgCIAMoCSLVAQoRUGFja2VkQXR0cmlidXRpb24SFQoNY2xhc3NfaW5kaWNlcxgBIAMoBRIXCg9iYXNlbGluZV92YWx1ZXMYAiADKAESFwoPaW5zdGFuY2VfdmFsdWVzGAMgAygBEg4KBnZhbHVlcxgEIAMoARIXCg9zdGFuZGFyZF9lcnJvcnMYBSADKAESDQoFbG93ZXIYBiADKAESDQoFdXBwZXIYByADKAESHAoPcmVmZXJlbmNlX2luZGV4GAggASgFSACIAQFCEgoQX3JlZmVyZW5jZV9pbmRleCKfAgoNUGFja2VkUXVhbGl0eRIWCg5hZGRpdGl2aXR5X2dhcBgBIAMoARIaChJoZWxkX291dF9yX3NxdWFyZWQYAiADKAESGwoTc3BsaXRfaGFsZl9zcGVhcm1hbhgDIAMoARISCgppbmZpZGVsaXR5GAQgAygBEh4KFmxhcmdlc3RfaW50ZXJ2YWxfcmF0aW8YBSADKAESFQoNY2VydGFpbl90b3BfaxgGIAMoARI7ChFjb21wcmVoZW5zaXZlbmVzcxgHIAEoCzIgLmV4cGxpY2F0ZS52MS5QYWNrZWRGYWl0aGZ1bG5lc3MSNQoLc3VmZmljaWVuY3kYCCABKAsyIC5leHBsaWNhdGUudjEuUGFja2VkRmFpdGhmdWxuZXNzIjMKElBhY2tlZEZhaXRoZnVsbmVzcxINCgV2YWx1ZRgBIAMoARIOCgZyYW5kb20YAiADKAEq0AEKC0dyYW51bGFyaXR5EhsKF0dSQU5VTEFSSVRZX1VOU1BFQ0lGSUVEEAASFAoQR1JBTlVMQVJJVFlfV09SRBABEhUKEUdSQU5VTEFSSVRZX1RPS0VOEAISGAoUR1JBTlVMQVJJVFlfU0VOVEVOQ0UQAxIUChBHUkFOVUxBUklUWV9TTElDEAQSGgoWR1JBTlVMQVJJVFlfUVVJQ0tTSElGVBAFEhQKEEdSQU5VTEFSSVRZX0dSSUQQBhIVChFHUkFOVUxBUklUWV9QQVRDSBAHKl4KDFF1YWxpdHlMZXZlbBIdChlRVUFMSVRZX0xFVkVMX1VOU1BFQ0lGSUVEEAASFwoTUVVBTElUWV9MRVZFTF9CQVNJQxABEhYKElFVQUxJVFlfTEVWRUxfRlVMTBACKnkKC091dHB1dFNwYWNlEhwKGE9VVFBVVF9TUEFDRV9VTlNQRUNJRklFRBAAEhwKGE9VVFBVVF9TUEFDRV9QUk9CQUJJTElUWRABEhYKEk9VVFBVVF9TUEFDRV9MT0dJVBACEhYKEk9VVFBVVF9TUEFDRV9WQUxVRRADKt0BCgdNYXNraW5nEhcKE01BU0tJTkdfVU5TUEVDSUZJRUQQABIVChFNQVNLSU5HX0FUVEVOVElPThABEhYKEk1BU0tJTkdfTUFTS19UT0tFThACEhIKDk1BU0tJTkdfREVMRVRFEAMSFgoSTUFTS0lOR19CQUNLR1JPVU5EEAQSEAoMTUFTS0lOR19NRUFOEAUSEAoMTUFTS0lOR19CTFVSEAYSEAoMTUFTS0lOR19HUkVZEAcSEQoNTUFTS0lOR19EUkFXThAIEhUKEU1BU0tJTkdfUkVGRVJFTkNFEAkqlAEKEVNlZ21lbnRJZEVuY29kaW5nEiMKH1NFR01FTlRfSURfRU5DT0RJTkdfVU5TUEVDSUZJRUQQABIsCihTRUdNRU5UX0lEX0VOQ09ESU5HX1VJTlQxNl9MSVRUTEVfRU5ESUFOEAESLAooU0VHTUVOVF9JRF9FTkNPRElOR19VSU5UMzJfTElUVExFX0VORElBThACKtcBCgpTdG9wUmVhc29uEhsKF1NUT1BfUkVBU09OX1VOU1BFQ0lGSUVEEAASGQoVU1RPUF9SRUFTT05fVE9MRVJBTkNFEAESFgoSU1RPUF9SRUFTT05fQlVER0VUEAISGAoUU1RPUF9SRUFTT05fREVBRExJTkUQAxIVChFTVE9QX1JFQVNPTl9FWEFDVBAEEhcKE1NUT1BfUkVBU09OX1JVTk5JTkcQBRIVChFTVE9QX1JFQVNPTl9UT1BfSxAGEhgKFFNUT1BfUkVBU09OX0NPTVBMRVRFEAdCPAoQZGV2LmV4cGxpY2F0ZS52MVABWiZleHBsaWNhdGUuZGV2L2V4cGxpY2F0ZS92MTtleHBsaWNhdGV2MWIGcHJvdG8z", [file_explicate_v1_baseline, file_explicate_v1_changes, file_explicate_v1_interactions, file_explicate_v1_players, file_explicate_v1_table, file_explicate_v1_text_section]);
 
 /**
  * ExplainOptions says how an explanation is computed. Every field may be left out; the answer carries the same message
@@ -111,8 +121,9 @@ export type ExplainOptions = Message<"explicate.v1.ExplainOptions"> & {
   seed?: number | undefined;
 
   /**
-   * Stop once it is certain which `top_k` features have the largest attributions by size: their intervals are clear of
-   * all others, at a level of their own, .975, or at `confidence` if that is higher. From 1; default: never stop for that.
+   * Stop once it is certain which `top_k` features have the largest attributions by size: one-sided tests of each of them
+   * against each other feature leave a doubt of at most .02 in sum, or of 1 - `confidence` if that is less. From 1;
+   * default: never stop for that.
    *
    * @generated from field: optional int32 top_k = 12;
    */
@@ -127,7 +138,8 @@ export type ExplainOptions = Message<"explicate.v1.ExplainOptions"> & {
 
   /**
    * Players at most, from 2 to 1024. A longer text is grouped into phrases, and those that weigh most are refined into
-   * words. The default grows with `max_evaluations`. Only "kernel-shap" and "permutation-shap" group; the others leave
+   * words. The default grows with `max_evaluations`; "kernel-shap" groups no long text unless this is set, see
+   * Explanation.sections. Only "kernel-shap" and "permutation-shap" group; the others leave
    * it unset in the answer.
    *
    * @generated from field: optional int32 max_players = 14;
@@ -140,6 +152,57 @@ export type ExplainOptions = Message<"explicate.v1.ExplainOptions"> & {
    * @generated from field: optional int32 segments = 15;
    */
   segments?: number | undefined;
+
+  /**
+   * Also tell so many of the strongest interactions of two features, from 1 to 100: Attribution.interactions. Exact where
+   * all coalitions are evaluated, else from those that are, with intervals. Without a `tolerance` the work then does not
+   * stop early, and the default of `max_evaluations` of "kernel-shap" is twice as large. Only "kernel-shap", "exact-shap"
+   * and methods that ask for no coalitions tell them, for 64 classes at once at most, and not of whole tables. Default:
+   * none.
+   *
+   * @generated from field: optional int32 interactions = 19;
+   */
+  interactions?: number | undefined;
+
+  /**
+   * Parts of the input that are one player each, up to 64 groups; what no group holds stays as it is. A column or a
+   * segment that a group names goes to it as a whole. Not for "lime" of a table, nor for ExplainTable.
+   *
+   * @generated from field: repeated explicate.v1.PlayerGroup groups = 17;
+   */
+  groups: PlayerGroup[];
+
+  /**
+   * Parts of the input that are never left out: they are present in every coalition, and the baseline value is what the
+   * model answers with them alone. They get no attribution; Explanation.fixed tells them. Not for "lime" of a table, nor
+   * for ExplainTable.
+   *
+   * @generated from field: repeated explicate.v1.InputPart fixed = 18;
+   */
+  fixed: InputPart[];
+
+  /**
+   * What stands in for absent players. Default: the model's own background, or what `masking` says. Not for "lime" and
+   * "lime-stratified".
+   *
+   * @generated from field: optional explicate.v1.Baseline baseline = 16;
+   */
+  baseline?: Baseline | undefined;
+
+  /**
+   * Also search for the smallest change of the input that changes the answer. Default: do not.
+   *
+   * @generated from field: optional explicate.v1.ChangeOptions change = 20;
+   */
+  change?: ChangeOptions | undefined;
+
+  /**
+   * Language of `Explanation.sentences`, a tag of BCP 47 such as "de" or "de-AT", which takes the nearest one that the
+   * server has; refused where it has none that is near, with those that there are. Default: "en".
+   *
+   * @generated from field: optional string language = 21;
+   */
+  language?: string | undefined;
 };
 
 /**
@@ -384,6 +447,46 @@ export type Explanation = Message<"explicate.v1.Explanation"> & {
    * @generated from field: bool preview = 28;
    */
   preview: boolean;
+
+  /**
+   * What is present in every coalition because `options.fixed` names it; it has no attribution.
+   *
+   * @generated from field: repeated explicate.v1.Feature fixed = 30;
+   */
+  fixed: Feature[];
+
+  /**
+   * What stood in for absent players; set if a baseline was asked for.
+   *
+   * @generated from field: explicate.v1.BaselineUsed baseline = 29;
+   */
+  baseline?: BaselineUsed | undefined;
+
+  /**
+   * What would change the answer; set in the final answer if it was asked for.
+   *
+   * @generated from field: optional explicate.v1.Change change = 31;
+   */
+  change?: Change | undefined;
+
+  /**
+   * The answer and its explanation in plain words, for people without training, in the language of the options; one
+   * sentence each, or two. They say no more than the figures allow: no order between features whose intervals overlap,
+   * and no direction of one whose interval holds 0. Names of columns, classes and parts of a text are untrusted and
+   * quoted in them; escape the whole for markup. Set in final answers.
+   *
+   * @generated from field: repeated string sentences = 32;
+   */
+  sentences: string[];
+
+  /**
+   * The sentences of a long text (from about 150 words on, "kernel-shap"), in reading order, each with what its words add
+   * together. They are told early: the first rows of a long text keep or drop whole sentences. Empty for other inputs.
+   * Features that the model did not read are in none.
+   *
+   * @generated from field: repeated explicate.v1.TextSection sections = 36;
+   */
+  sections: TextSection[];
 };
 
 /**
@@ -428,6 +531,14 @@ export type Feature = Message<"explicate.v1.Feature"> & {
      */
     value: SegmentFeature;
     case: "segment";
+  } | {
+    /**
+     * A group of parts that the request made one player.
+     *
+     * @generated from field: explicate.v1.GroupFeature group = 4;
+     */
+    value: GroupFeature;
+    case: "group";
   } | { case: undefined; value?: undefined };
 };
 
@@ -437,6 +548,34 @@ export type Feature = Message<"explicate.v1.Feature"> & {
  */
 export const FeatureSchema: GenMessage<Feature> = /*@__PURE__*/
   messageDesc(file_explicate_v1_explanation, 6);
+
+/**
+ * GroupFeature is a group of parts that `options.groups` made one player.
+ *
+ * @generated from message explicate.v1.GroupFeature
+ */
+export type GroupFeature = Message<"explicate.v1.GroupFeature"> & {
+  /**
+   * Its name, as asked for.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * What it holds, in reading order: of a text words that follow each other are one part.
+   *
+   * @generated from field: repeated explicate.v1.Feature members = 2;
+   */
+  members: Feature[];
+};
+
+/**
+ * Describes the message explicate.v1.GroupFeature.
+ * Use `create(GroupFeatureSchema)` to create a new message.
+ */
+export const GroupFeatureSchema: GenMessage<GroupFeature> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_explanation, 7);
 
 /**
  * TextFeature is one word, token, sentence or phrase of a text, or all the places of one distinct word.
@@ -464,6 +603,13 @@ export type TextFeature = Message<"explicate.v1.TextFeature"> & {
    * @generated from field: bool in_pair = 3;
    */
   inPair: boolean;
+
+  /**
+   * What the reference text has in its place, which may be nothing; set for explanations with a reference text.
+   *
+   * @generated from field: optional string instead = 5;
+   */
+  instead?: string | undefined;
 };
 
 /**
@@ -471,7 +617,7 @@ export type TextFeature = Message<"explicate.v1.TextFeature"> & {
  * Use `create(TextFeatureSchema)` to create a new message.
  */
 export const TextFeatureSchema: GenMessage<TextFeature> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_explanation, 7);
+  messageDesc(file_explicate_v1_explanation, 8);
 
 /**
  * SegmentFeature is a segment of an image; SegmentMap says where it lies.
@@ -480,7 +626,8 @@ export const TextFeatureSchema: GenMessage<TextFeature> = /*@__PURE__*/
  */
 export type SegmentFeature = Message<"explicate.v1.SegmentFeature"> & {
   /**
-   * Its number on the segment map, from 0: the feature's place in the explanation.
+   * Its number on the segment map, from 0: the feature's place in the explanation, unless there are groups or fixed
+   * parts, which change no number of a segment. A drawn region has a number after those of all segments.
    *
    * @generated from field: int32 id = 1;
    */
@@ -527,7 +674,7 @@ export type SegmentFeature = Message<"explicate.v1.SegmentFeature"> & {
  * Use `create(SegmentFeatureSchema)` to create a new message.
  */
 export const SegmentFeatureSchema: GenMessage<SegmentFeature> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_explanation, 8);
+  messageDesc(file_explicate_v1_explanation, 9);
 
 /**
  * SegmentMap says which segment each pixel that the model saw belongs to. Prediction.image_usage says which part of
@@ -570,7 +717,7 @@ export type SegmentMap = Message<"explicate.v1.SegmentMap"> & {
  * Use `create(SegmentMapSchema)` to create a new message.
  */
 export const SegmentMapSchema: GenMessage<SegmentMap> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_explanation, 9);
+  messageDesc(file_explicate_v1_explanation, 10);
 
 /**
  * ColumnFeature is one column of a table, or several that the model's schema groups under a name.
@@ -598,7 +745,7 @@ export type ColumnFeature = Message<"explicate.v1.ColumnFeature"> & {
  * Use `create(ColumnFeatureSchema)` to create a new message.
  */
 export const ColumnFeatureSchema: GenMessage<ColumnFeature> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_explanation, 10);
+  messageDesc(file_explicate_v1_explanation, 11);
 
 /**
  * ColumnValue is the value of one column.
@@ -626,7 +773,7 @@ export type ColumnValue = Message<"explicate.v1.ColumnValue"> & {
  * Use `create(ColumnValueSchema)` to create a new message.
  */
 export const ColumnValueSchema: GenMessage<ColumnValue> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_explanation, 11);
+  messageDesc(file_explicate_v1_explanation, 12);
 
 /**
  * TextSpan is a half-open range of the text, told in two units: Unicode code points, as Python and Go's runes count, and
@@ -670,7 +817,7 @@ export type TextSpan = Message<"explicate.v1.TextSpan"> & {
  * Use `create(TextSpanSchema)` to create a new message.
  */
 export const TextSpanSchema: GenMessage<TextSpan> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_explanation, 12);
+  messageDesc(file_explicate_v1_explanation, 13);
 
 /**
  * Attribution explains one output. All arrays have one number per feature, in the features' order and
@@ -748,6 +895,15 @@ export type Attribution = Message<"explicate.v1.Attribution"> & {
    * @generated from field: optional string reference_label = 10;
    */
   referenceLabel?: string | undefined;
+
+  /**
+   * The strongest interactions of two features, the largest by size first, if the options ask for them; only in a final
+   * answer. Fewer where there are no more pairs, or among more than 45 features, of which those with the largest values
+   * are looked at; none where time or evaluations were too few.
+   *
+   * @generated from field: repeated explicate.v1.PairInteraction interactions = 11;
+   */
+  interactions: PairInteraction[];
 };
 
 /**
@@ -755,7 +911,7 @@ export type Attribution = Message<"explicate.v1.Attribution"> & {
  * Use `create(AttributionSchema)` to create a new message.
  */
 export const AttributionSchema: GenMessage<Attribution> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_explanation, 13);
+  messageDesc(file_explicate_v1_explanation, 14);
 
 /**
  * Quality says how far an explanation can be trusted.
@@ -807,8 +963,8 @@ export type Quality = Message<"explicate.v1.Quality"> & {
 
   /**
    * How many of the features with the largest attributions by size are certain to be the largest: the most k for
-   * which the intervals of the first k are clear of all others (see `top_k`); the smallest over outputs. Unset without
-   * intervals, and when all attributions are known to be of one size, so that none is the strongest.
+   * which it is certain which are the first k (see `top_k`); the smallest over outputs. Unset without intervals, and when
+   * all attributions are known to be of one size, so that none is the strongest.
    *
    * @generated from field: optional int32 certain_top_k = 6;
    */
@@ -836,7 +992,7 @@ export type Quality = Message<"explicate.v1.Quality"> & {
  * Use `create(QualitySchema)` to create a new message.
  */
 export const QualitySchema: GenMessage<Quality> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_explanation, 14);
+  messageDesc(file_explicate_v1_explanation, 15);
 
 /**
  * Faithfulness is a fall of the first output, averaged over the top 1, 5, 10, 20 and 50 % of the features.
@@ -864,7 +1020,7 @@ export type Faithfulness = Message<"explicate.v1.Faithfulness"> & {
  * Use `create(FaithfulnessSchema)` to create a new message.
  */
 export const FaithfulnessSchema: GenMessage<Faithfulness> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_explanation, 15);
+  messageDesc(file_explicate_v1_explanation, 16);
 
 /**
  * PackedExplanation explains the predictions of a table's rows. What is said of each row is what Explanation says of it.
@@ -949,7 +1105,7 @@ export type PackedExplanation = Message<"explicate.v1.PackedExplanation"> & {
  * Use `create(PackedExplanationSchema)` to create a new message.
  */
 export const PackedExplanationSchema: GenMessage<PackedExplanation> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_explanation, 16);
+  messageDesc(file_explicate_v1_explanation, 17);
 
 /**
  * PackedFeature is one player of every row of a table: a column, or several that the model's schema groups under a name.
@@ -977,7 +1133,7 @@ export type PackedFeature = Message<"explicate.v1.PackedFeature"> & {
  * Use `create(PackedFeatureSchema)` to create a new message.
  */
 export const PackedFeatureSchema: GenMessage<PackedFeature> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_explanation, 17);
+  messageDesc(file_explicate_v1_explanation, 18);
 
 /**
  * PackedAttribution explains one output of each row, in the output space of the options. Arrays of rows times features
@@ -1048,7 +1204,7 @@ export type PackedAttribution = Message<"explicate.v1.PackedAttribution"> & {
  * Use `create(PackedAttributionSchema)` to create a new message.
  */
 export const PackedAttributionSchema: GenMessage<PackedAttribution> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_explanation, 18);
+  messageDesc(file_explicate_v1_explanation, 19);
 
 /**
  * PackedQuality has the figures of Quality, one per row; NaN is what Quality leaves unset.
@@ -1118,7 +1274,7 @@ export type PackedQuality = Message<"explicate.v1.PackedQuality"> & {
  * Use `create(PackedQualitySchema)` to create a new message.
  */
 export const PackedQualitySchema: GenMessage<PackedQuality> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_explanation, 19);
+  messageDesc(file_explicate_v1_explanation, 20);
 
 /**
  * PackedFaithfulness has the figures of Faithfulness, one per row.
@@ -1146,7 +1302,7 @@ export type PackedFaithfulness = Message<"explicate.v1.PackedFaithfulness"> & {
  * Use `create(PackedFaithfulnessSchema)` to create a new message.
  */
 export const PackedFaithfulnessSchema: GenMessage<PackedFaithfulness> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_explanation, 20);
+  messageDesc(file_explicate_v1_explanation, 21);
 
 /**
  * Granularity is what the players of a text or an image are.
@@ -1365,6 +1521,14 @@ export enum Masking {
    * @generated from enum value: MASKING_DRAWN = 8;
    */
   DRAWN = 8,
+
+  /**
+   * Texts and images with a `baseline`: the player's place shows what the baseline has there. The masking whenever they
+   * have one, and never without.
+   *
+   * @generated from enum value: MASKING_REFERENCE = 9;
+   */
+  REFERENCE = 9,
 }
 
 /**
