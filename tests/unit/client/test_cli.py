@@ -153,7 +153,8 @@ class TestExplain:
             *("--masking", "delete", "--max-evaluations", "500", "--min-evaluations", "40", "--tolerance", "0.5"),
             *("--confidence", "0.75", "--time-limit", "2.5", "--seed", "7", "--granularity", "token"),
             *("--top-k", "3", "--quality", "full", "--max-players", "32", "--segments", "9"),
-            *("--baseline", "y", "x"),
+            *("--baseline", "y", "--group", "both=x", "--fixed", "z", "--interactions", "2", "--change"),
+            *("--language", "de", "x"),
         )
         sent = server.requests[0].spec.options
         assert (sent.method, sent.target.label, sent.seed, sent.time_limit_seconds) == ("lime", "great", 7, 2.5)
@@ -161,6 +162,8 @@ class TestExplain:
         assert (sent.granularity, sent.quality) == (pb.GRANULARITY_TOKEN, pb.QUALITY_LEVEL_FULL)
         assert (sent.top_k, sent.max_players, sent.segments) == (3, 32, 9)
         assert sent.baseline.text.text == "y"
+        assert [(group.name, group.parts[0].name) for group in sent.groups] == [("both", "x")]
+        assert ([part.name for part in sent.fixed], sent.interactions, sent.language) == (["z"], 2, "de")
         assert len(sent.ListFields()) == len(pb.ExplainOptions.DESCRIPTOR.fields)
 
     @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from explicate.cli import inputs
-from explicate.cli.inputs.named_parts import FORMS, read_fixed, read_groups
+from explicate.cli.inputs.named_parts import forms, read_fixed, read_groups
 from explicate.errors import ServerError, UsageError
 from explicate.options import (
     ALL,
@@ -95,7 +95,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         metavar="NAME=PART,PART",
         dest="groups",
         action="append",
-        help=f"give these parts one number together, under this name; a part is {FORMS}; repeat for more groups",
+        help=f"give these parts one number together, under this name; a part is {forms()}; repeat for more groups",
     )
     group.add_argument(
         "--fixed",

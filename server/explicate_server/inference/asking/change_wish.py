@@ -89,7 +89,7 @@ def _column_violations(wish: ChangeWish, choices: Choices) -> list[Violation]:
     speaks = {"columns": bool(wish.columns), "keep_others": wish.keep_others}
     if choices.alternatives is None or wish.absence:
         why = (
-            "is for tables only: parts of a text or an image are left out"
+            "is for tables only: parts of other inputs are left out"
             if choices.alternatives is None
             else "has no effect with absence, which leaves columns out in the place of giving them values"
         )

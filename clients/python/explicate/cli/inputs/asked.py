@@ -86,7 +86,8 @@ class InputKind(ABC):
 
     plural: what a model of this kind is a model of. inputs: what it is asked about, in the helps. places: the arguments
     that give inputs of this kind alone. choices, json_lines: how to give them, by options and in JSON lines.
-    players, absence: what gets a number, and how it is left out. predict_examples, explain_examples: command lines.
+    players, absence, parts: what gets a number, how it is left out, and how a part of it is named.
+    predict_examples, explain_examples: command lines.
     baselines: what `baseline` reads. needs_model: whether the description of the model is needed to read them.
     """
 
@@ -94,6 +95,7 @@ class InputKind(ABC):
     inputs: ClassVar[str]
     players: ClassVar[str] = ""
     absence: ClassVar[str]
+    parts: ClassVar[str]
     predict_examples: ClassVar[tuple[str, ...]]
     explain_examples: ClassVar[tuple[str, ...]]
     places: ClassVar[tuple[str, ...]]

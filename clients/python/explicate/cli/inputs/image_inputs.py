@@ -36,6 +36,7 @@ class ImageInputs(InputKind):
         " model's own patches"
     )
     absence = "a segment of an image: mean (its own mean colour), blur or grey"
+    parts = "for an image segment:ID, box:LEFT:TOP:RIGHT:BOTTOM or polygon:X:Y:X:Y:X:Y in its pixels"
     predict_examples = (
         "explicate predict --model animals --image cat.jpg pictures/              a file, and every image in a folder",
     )

@@ -7,15 +7,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from explicate.cli.inputs import KINDS
 from explicate.errors import UsageError
 from explicate.options import Part, PixelBox, PixelPolygon, Segment, TextRange
 
-FORMS = (
-    'a column; for a text all places of words, "not good", or span:START:END in code points (pair:START:END in the '
-    "second text); for an image segment:ID, box:LEFT:TOP:RIGHT:BOTTOM or polygon:X:Y:X:Y:X:Y in its pixels; "
-    "name:… for a name that looks like one of these"
-)
 _FORM = re.compile(r"(span|pair|segment|box|polygon|name):(.*)", re.DOTALL)
+
+
+def forms() -> str:
+    """How parts of each kind of input are written."""
+    return "; ".join((*(kind.parts for kind in KINDS.values()), "name:… for a name that looks like one of these"))
 
 
 def read_groups(given: Sequence[str] | None) -> Mapping[str, Sequence[Part]] | None:
@@ -52,7 +53,7 @@ def _part(written: str, flag: str) -> Part:
     try:
         return _READERS[kind](rest.split(":"))
     except (ValueError, TypeError):
-        raise UsageError(f"{flag}: {written!r} is no part; a part is {FORMS}") from None
+        raise UsageError(f"{flag}: {written!r} is no part; a part is {forms()}") from None
 
 
 def _range(numbers: list[str], *, in_pair: bool = False) -> TextRange:

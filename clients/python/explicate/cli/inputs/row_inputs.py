@@ -32,6 +32,7 @@ class RowInputs(InputKind):
     plural = "tables"
     inputs = "rows of a table"
     absence = "a column: background or drawn"
+    parts = "a column"
     predict_examples = (
         "explicate predict --model credit --row 'age=34,job=clerk,income='     a row of a table; the income is missing",
         "explicate predict --model credit --csv applications.csv --format csv > answers.csv",

@@ -29,6 +29,10 @@ class TextInputs(InputKind):
     inputs = "texts, pairs of texts"
     players = "in a text each word (default), token or sentence"
     absence = "a word: attention, mask-token or delete"
+    parts = (
+        'for a text all places of words, "not good", or span:START:END in code points (pair:START:END in the second '
+        "text)"
+    )
     predict_examples = (
         'explicate predict "Great soup!" "Cold and late."',
         "explicate predict --file reviews.txt --format csv > answers.csv",
