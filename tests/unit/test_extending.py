@@ -77,7 +77,7 @@ def method_files() -> list[str]:
     return sorted(path.stem.replace("_", "-") for path in folder.glob("*.py") if "METHOD = " in path.read_text())
 
 
-ONLY_EXPLAINS = {"additive-exact": ("table",), "tree-shap": ("table",)}
+ONLY_EXPLAINS = {"integrated-gradients": ["text"], "additive-exact": ("table",), "tree-shap": ("table",)}
 """Kinds of input of methods that do not explain all."""
 
 

@@ -126,6 +126,8 @@ class GameInfo:
             known of it.
         drawn: bool[rows, n], which players are present in the rows that the game has drawn itself, the first row the
             input itself; they are asked by number. None where coalitions are asked for.
+        integral: float64[outputs, n] twice, that of the gradient along the way from v(∅) to v(N) and how far off it may
+            be; None but for methods that are `along_path`.
         told: the game itself where its model tells enough of itself, so that it need not be asked; else None. Of
             several games all of them.
     """
@@ -139,6 +141,7 @@ class GameInfo:
     breaks: Indices | None = None
     drawn: Booleans | None = None
     told: ToldGame | None = None
+    integral: tuple[Floats, Floats] | None = None
 
     @property
     def n_outputs(self) -> int:

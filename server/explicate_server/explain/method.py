@@ -40,6 +40,9 @@ class Method:
         lacks: what is said of a model that does not have what it needs, and the remedy.
         additive: whether the values promise to sum to v(N) − v(∅).
         needs_empty: whether v(∅) must be known before.
+        maskings: the only ones that it knows; None: all of the model's.
+        along_path: whether it integrates the model's gradient, of which it takes rows in the place of coalitions. Its
+            values are no Shapley values, so "auto" never takes it.
         takes_baseline: whether a caller may choose what stands in for absent players.
         refines: whether games of too many players are grouped and refined where the weight is.
         long_texts_from: from so many players on a text is explained word by word in its sections, not grouped unless
@@ -68,6 +71,8 @@ class Method:
     lacks: str = ""
     additive: bool = True
     needs_empty: bool = True
+    maskings: tuple[str, ...] | None = None
+    along_path: bool = False
     takes_baseline: bool = True
     refines: bool = False
     long_texts_from: int | None = None

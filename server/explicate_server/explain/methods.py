@@ -7,6 +7,7 @@ from types import MappingProxyType
 from explicate_server.explain.estimators import (
     additive_exact,
     exact_shap,
+    integrated_gradients,
     kernel_shap,
     lime,
     lime_stratified,
@@ -22,7 +23,7 @@ from explicate_server.explain.method import Method
 AUTO = "auto"
 _FILES = (
     *(exact_shap, kernel_shap, lime, lime_stratified, occlusion, partition_shap, permutation_shap),
-    *(additive_exact, tree_shap),
+    *(additive_exact, tree_shap, integrated_gradients),
 )
 NAMES = tuple(file.METHOD.name for file in _FILES)
 """Names of all methods, of whatever they explain."""
@@ -67,7 +68,7 @@ def chosen(
     if name != AUTO:
         return methods[name]
     for method in methods.values():
-        if method.needs in told:
+        if method.needs in told and not method.along_path:
             return method
     otherwise = methods["kernel-shap"]
     budget = otherwise.default_max_evaluations(n_players) if max_evaluations is None else max_evaluations

@@ -41,6 +41,7 @@ from explicate_server.inference.explain_work import (
     told_work,
 )
 from explicate_server.inference.predictor import encode_inputs
+from explicate_server.inference.told.gradient_work import integrated
 from explicate_server.inference.workers import Pool, Workers
 from explicate_server.modalities.modality import (
     DrawsRows,
@@ -143,7 +144,7 @@ class ExplainCall:
             *(digest, self._players, options.masking, options.baseline and options.baseline.key, game.regions),
             *(() if drawn is None else (options.max_evaluations, options.seed)),
         )
-        if options.method.needs is not None:
+        if options.method.needs is not None and not options.method.along_path:
             yield await self._told(encoded, game, options)
             return
         with self._known(self._game_key) as known:
@@ -258,9 +259,14 @@ class ExplainCall:
             breaks=game.breaks,
             drawn=drawn,
         )
-        ends = evaluations.count
-        run = run_of(information, options, spent=ends)
-        work = Work(encoded, game, options, prediction, outputs, information, run, evaluations)
+        ends, path = evaluations.count, None
+        if options.method.along_path:
+            path = await integrated(game, options, outputs, self._in_worker, self._deadline.seconds_left)
+            information = replace(information, integral=path.integral)
+        run = run_of(information, options, spent=ends + (path.rows if path else 0))
+        if path and path.cut:
+            run.stop(StopReason.DEADLINE)
+        work = Work(encoded, game, options, prediction, outputs, information, run, evaluations, path=path)
         if (guess := await self._guess(work)) is not None and progress():
             yield replace(await self._answer(work, final=False), attribution=guess, preview=True)
         while (coalitions := await self._fit(run.next_round, self._deadline.seconds_left())) is not None:

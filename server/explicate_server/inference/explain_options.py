@@ -282,6 +282,9 @@ def _masking(options: ExplainOptions, method: Method, choices: Choices) -> str:
             "MASKING_UNSUPPORTED",
             f"{masking!r} is not a masking of this model; it has {', '.join(choices.maskings)}",
         )
+    if method.maskings is not None and masking not in method.maskings:
+        problem = f"is {masking}; {method.name} knows {', '.join(method.maskings)} alone"
+        raise InvalidRequest([Violation("options.masking", problem)])
     if method.drawn is not (masking == DRAWN):
         problem = f"is {masking}; for a table, lime knows only the masking drawn, and only lime knows it"
         raise InvalidRequest([Violation("options.masking", problem)])

@@ -17,7 +17,8 @@ from explicate_server.inference.asking.additions import NOTHING_ADDED, Additions
 from explicate_server.inference.asking.targets import Outputs
 from explicate_server.inference.evaluations import Evaluations, Timings
 from explicate_server.inference.explain_options import ResolvedOptions
-from explicate_server.inference.told_outputs import told_game
+from explicate_server.inference.told.gradient_work import Integrated
+from explicate_server.inference.told.told_outputs import told_game
 from explicate_server.modalities.modality import EncodedInput, Game, Player, TellsItself
 from explicate_server.registry.records import ServedModel
 
@@ -70,6 +71,7 @@ class Work:
     evaluations: "Evaluations | _OneRow"
     unevaluated: int = 0
     additions: Additions = NOTHING_ADDED
+    path: Integrated | None = None
 
     def answer(self, quality: Quality, timings: Timings, *, final: bool) -> ExplainAnswer:
         """What is known now."""
@@ -87,7 +89,7 @@ class Work:
             quality=quality,
             full=self.information.full,
             options=self.options,
-            evaluations=self.evaluations.count,
+            evaluations=self.evaluations.count + (self.path.rows if self.path else 0),
             reused_evaluations=self.evaluations.reused,
             rounds=run.rounds,
             stop_reason=run.stop_reason,

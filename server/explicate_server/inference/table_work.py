@@ -14,7 +14,7 @@ from explicate_server.inference.evaluations import Timings, coalition_keys
 from explicate_server.inference.explain_options import ResolvedOptions
 from explicate_server.inference.explain_work import run_of
 from explicate_server.inference.table_answer import TableAnswer, TableOutputs
-from explicate_server.inference.told_outputs import told_game
+from explicate_server.inference.told.told_outputs import told_game
 from explicate_server.modalities.modality import Told
 from explicate_server.modalities.rows.table_games import TableGames
 from explicate_server.registry.records import ServedModel

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from explicate_server.explain.game import Asked
 from explicate_server.explain.reduction import FIXED, Reduction
-from explicate_server.modalities.modality import Game, GroupPlayer, Guesses, Player, SegmentPlayer, TellsItself, Told
+from explicate_server.modalities.modality import (
+    Game,
+    GivesGradients,
+    GroupPlayer,
+    Guesses,
+    Player,
+    SegmentPlayer,
+    TellsItself,
+    Told,
+)
 from explicate_server.runtime.queue import Row
 
 
@@ -64,6 +73,19 @@ class GroupedGame(Game):
         """The sums of what the members may add."""
         guessed = self._game.guessed() if isinstance(self._game, Guesses) else None
         return None if guessed is None else self._reduction.sums(guessed)
+
+    @property
+    def gradient_rows(self) -> int:
+        """That of the game."""
+        return self._game.gradient_rows if isinstance(self._game, GivesGradients) else 1
+
+    def gradients(
+        self, points: NDArray[np.float64], explained: NDArray[np.float64], *, scores: bool, fixed: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """The sums of what the members add."""
+        assert isinstance(self._game, GivesGradients)
+        always = ~self._reduction.spread(~fixed[np.newaxis])[0] | (self._reduction.owner == FIXED)
+        return self._reduction.sums(self._game.gradients(points, explained, scores=scores, fixed=always).T).T
 
     def told(self) -> Told:
         """What the model tells of the game, for groups and fixed players; the game's model tells of itself."""

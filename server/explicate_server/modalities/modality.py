@@ -265,6 +265,29 @@ class StandIn:
     colour: str = ""
 
 
+@runtime_checkable
+class GivesGradients(Protocol):
+    """What a game does more whose model has its gradient in the bundle."""
+
+    gradient_rows: int
+    """Rows of the gradient that are a short step of work."""
+
+    def gradients(
+        self, points: NDArray[np.float64], explained: NDArray[np.float64], *, scores: bool, fixed: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """What each player adds at some points of the way from the empty to the whole input.
+
+        Args:
+            points: float64[m], 1 is the whole input.
+            explained: float64[m, outputs], which sum of the outputs is meant at each.
+            scores: whether of the scores, not of the outputs themselves.
+            fixed: bool[players], those that are there all the way.
+
+        Returns:
+            float64[m, players].
+        """
+
+
 class EncodedInput(Protocol):
     """One input, ready for the model."""
 

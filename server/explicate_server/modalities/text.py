@@ -1,7 +1,7 @@
 """Texts and pairs of texts: tokens become model rows; words, tokens or sentences become players (text_games.py)."""
 
 from collections.abc import Iterator, Sequence
-from typing import Self
+from typing import Any, Self  # Any: arrays of several types
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,12 @@ from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.errors import BundleError
 from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_bundle.players.words import WORDS_VERSION
-from explicate_bundle.writing import EXPLAINER_NAME
+from explicate_bundle.writing import EXPLAINER_NAME, GRADIENT_NAME
 from explicate_server.errors import Violation
 from explicate_server.modalities.encoded_text import EncodedText, encode_beginnings, encode_for_usage, kept_tokens
 from explicate_server.modalities.modality import EncodedInput, Game, Modality, StandIn
 from explicate_server.modalities.parts import Named, TextRange
-from explicate_server.modalities.text_games import ATTRIBUTIONS, DeletionGame, ReferenceGame, TokenGame
+from explicate_server.modalities.text_games import ATTRIBUTIONS, GRADIENTS, DeletionGame, ReferenceGame, TokenGame
 from explicate_server.runtime.batch_cost import stretched
 from explicate_server.runtime.graph_outputs import GraphOutputs
 from explicate_server.runtime.model_runtime import Feeds, Runtime
@@ -35,10 +35,17 @@ class TextModality(Modality):
     players_version: int = WORDS_VERSION
 
     def __init__(
-        self, schema: TextSchema, tokenizer_json: str, *, max_text_bytes: int, explainer: GraphOutputs | None = None
+        self,
+        schema: TextSchema,
+        tokenizer_json: str,
+        *,
+        max_text_bytes: int,
+        explainer: GraphOutputs | None = None,
+        gradient: GraphOutputs | None = None,
     ) -> None:
-        """With a bundle's schema and files; ``explainer`` guesses attributions."""
-        self._explainer = explainer
+        """With a bundle's schema and files; ``explainer`` guesses attributions, ``gradient`` is the model's."""
+        self._explainer, self._gradient = explainer, gradient
+        self.tells = {} if gradient is None else {"gradient": None}
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -52,14 +59,21 @@ class TextModality(Modality):
 
     @classmethod
     def open(cls, bundle: VerifiedBundle, settings: Settings) -> Self:
-        """With the bundle's tokenizer, and its preview explainer if it has one."""
+        """With the bundle's tokenizer, and its preview explainer and its gradient if it has them."""
         tokenizer = bundle.read_text("tokenizer.json")
         explainer = _explainer(bundle) if bundle.manifest.text.preview_explainer else None
+        gradient = _gradient(bundle) if bundle.manifest.text.gradient else None
         try:
             text = bundle.manifest.text
-            return cls(text, tokenizer, max_text_bytes=settings.max_text_bytes, explainer=explainer)
+            most = settings.max_text_bytes
+            return cls(text, tokenizer, max_text_bytes=most, explainer=explainer, gradient=gradient)
         except Exception as error:  # the tokenizers library raises nothing narrower
             raise BundleError(f"tokenizer.json is not a tokenizer: {error}") from error
+
+    @classmethod
+    def bytes_beside(cls, bundle: VerifiedBundle) -> int:
+        """The gradient, which holds the model's weights once more."""
+        return sum(file.size_bytes for file in bundle.manifest.files if file.name == GRADIENT_NAME)
 
     def batch_tokens(self, runtime: Runtime) -> int:
         """What the runtime suggests for texts."""
@@ -132,7 +146,9 @@ class TextModality(Modality):
         if masking == "delete":
             return DeletionGame(encoded, players, self.rows)
         replace = masking == "mask-token"
-        return TokenGame(self._schema, encoded, players, replace=replace, explainer=self._explainer)
+        return TokenGame(
+            self._schema, encoded, players, replace=replace, explainer=self._explainer, gradient=self._gradient
+        )
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Pad rows into int64[batch, longest] per graph input."""
@@ -164,6 +180,29 @@ class TextModality(Modality):
         """One token without attention."""
         told = {"input_ids": self._schema.padding_id, "position_ids": self._schema.first_position}
         return Row(1, np.array([[told.get(name, 0)] for name in self._inputs], dtype=np.int64))
+
+
+def _gradient(bundle: VerifiedBundle) -> GraphOutputs:
+    """The bundle's gradient.onnx, which answers as the manifest says.
+
+    Raises:
+        BundleError: it does not.
+    """
+    schema, outputs = bundle.manifest.text, bundle.kind.predicts.outputs(len(bundle.manifest.class_labels))
+    ids = np.full((2, 3), schema.padding_id, dtype=np.int64)
+    feeds: dict[str, NDArray[Any]] = {name: ids for name in schema.inputs if name != "attention_mask"}
+    feeds |= {"position_ids": schema.first_position + ids * 0} if "position_ids" in feeds else {}
+    feeds |= {"token_type_ids": ids * 0} if "token_type_ids" in feeds else {}
+    weights = np.ones((2, outputs), dtype=np.float32)
+    feeds |= {"baseline_ids": ids, "scale": weights[:, 0], "output_weights": weights, "score_weights": weights}
+    try:
+        graph = GraphOutputs(bundle.folder / GRADIENT_NAME)
+        (answer,) = graph.run(feeds, [GRADIENTS])
+    except Exception as error:  # ONNX Runtime raises nothing narrower
+        raise BundleError(f"{GRADIENT_NAME} cannot be run: {error}") from error
+    if answer.shape != ids.shape or answer.any():  # a text is no way from itself
+        raise BundleError(f"{GRADIENT_NAME} does not answer zeros of shape {ids.shape} to a text beside itself")
+    return graph
 
 
 def _explainer(bundle: VerifiedBundle) -> GraphOutputs:

@@ -8,8 +8,6 @@ centre would nearly be one, are dissolved into their neighbours.
 Drawn, not the most frequent one: that would leave out every category that is rare everywhere, and with it what a risk
 often hangs on. On the credit table the network's mean over the background was then .06 where it is .26 over the rows.
 
-Groups of the training rows that explanations may be set against, `[export.baselines]`, are summarised in the same way.
-
 What lime needs to know of the training rows to draw neighbours of a row: of each column, how its values are spread.
 
 Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016; lime 0.2.0.1, lime/lime_tabular.py and
@@ -20,20 +18,14 @@ itself does not know. Of a column of codes only the share of each code counts. N
 least and the largest number of each column can.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any  # TOML values, labels and cells
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from explicate.errors import UsageError
-from explicate.reading.nearest import did_you_mean
-from explicate.v1.bundle_pb2 import BaselineGroup
 from explicate_bundle.columns import TableRows
 from explicate_bundle.table_arrays import BINS, Background, LimeStatistics
-from explicate_training.table.config import COMPARISONS, RowCondition, TableDataConfig, conditions_of
-from explicate_training.table.data import Table
 
 QUARTILES = (25, 50, 75)
 
@@ -134,86 +126,3 @@ def _mean_numbers(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
 def _drawn_codes(codes: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
     """One code for each column, drawn apart from the others; [columns] of [rows, columns]."""
     return np.array([generator.choice(column) for column in codes.T], dtype=np.int64)
-
-
-Members = NDArray[np.bool_]
-_TOLD = 10  # values of a column in a message
-
-
-def rows_of_groups(baselines: Mapping[str, Any], train: Table, data: TableDataConfig) -> dict[str, Members]:
-    """Which of the training rows are in each group, bool[rows] by its name.
-
-    Raises:
-        UsageError: it names the option: a column or a value that there is not, or a group of too few rows.
-    """
-    return {name: _rows_of(name, condition, train, data) for name, condition in conditions_of(baselines).items()}
-
-
-def summaries(groups: Mapping[str, Members], train: TableRows, rows: int, **how: Any) -> dict[str, Background]:
-    """A background of at most so many rows for each group; how: see `summarise`."""
-    return {name: summarise(train[np.flatnonzero(members)], rows, **how) for name, members in groups.items()}
-
-
-def described(
-    baselines: Mapping[str, Any], groups: Mapping[str, Members], made: Mapping[str, Background]
-) -> Iterator[BaselineGroup]:
-    """What the manifest says of the groups."""
-    for name, members in groups.items():
-        of, count = str(baselines[name]), int(members.sum())
-        yield BaselineGroup(name=name, of=of, summarised_rows=count, rows=len(made[name]))
-
-
-def _rows_of(name: str, condition: RowCondition, train: Table, data: TableDataConfig) -> Members:
-    path = f"export.baselines.{name}"
-    if condition.column in data.columns_with_labels().values():
-        members = _by_label(path, condition, [train.task.plain(label) for label in train.labels])
-    else:
-        members = _by_column(path, condition, train)
-    if (count := int(members.sum())) < FEWEST_ROWS:
-        raise UsageError(
-            f"{path}: {count} of the {len(train):,} training rows are {str(condition)!r}; a group needs {FEWEST_ROWS}, "
-            "so that its summary holds nobody's row"
-        )
-    return members
-
-
-def _by_label(path: str, condition: RowCondition, labels: Sequence[Any]) -> Members:
-    if labels and isinstance(labels[0], float):
-        return _compared(path, condition, np.array(labels))
-    held = [label if isinstance(label, list) else [label] for label in labels]  # one of a set of labels will do
-    return _equal(path, condition, held)
-
-
-def _by_column(path: str, condition: RowCondition, train: Table) -> Members:
-    columns = {column.name: column for column in train.columns}
-    column = columns.get(condition.column)
-    if column is None:
-        advice = did_you_mean(condition.column, columns, most=1) or f"; there are {', '.join(columns)}"
-        raise UsageError(f"{path}: there is no column {condition.column!r}{advice}")
-    if column.type == "date":
-        raise UsageError(f"{path}: {condition.column!r} holds dates: name a column of categories or numbers")
-    if column.type == "number":
-        return _compared(path, condition, column.values.astype(np.float64))
-    return _equal(path, condition, [[value] for value in column.values])
-
-
-def _compared(path: str, condition: RowCondition, values: NDArray[np.float64]) -> Members:
-    try:
-        bound = float(condition.value)
-    except ValueError:
-        raise UsageError(
-            f"{path}: {condition.column!r} holds numbers, and {condition.value!r} is not a number"
-        ) from None
-    with np.errstate(invalid="ignore"):  # a missing number is in no group
-        return np.asarray(COMPARISONS[condition.comparison](values, bound), dtype=np.bool_)
-
-
-def _equal(path: str, condition: RowCondition, held: Sequence[Sequence[Any]]) -> Members:
-    if condition.comparison != "=":
-        raise UsageError(f"{path}: {condition.column!r} holds categories: write {condition.column}=VALUE")
-    known = sorted({str(value) for values in held for value in values if value is not None})
-    if condition.value not in known:
-        few = f"; there are {', '.join(known[:_TOLD])}{' and more' if len(known) > _TOLD else ''}"
-        advice = did_you_mean(condition.value, known, most=1) or few
-        raise UsageError(f"{path}: {condition.column!r} is never {condition.value!r} in the training rows{advice}")
-    return np.array([condition.value in map(str, values) for values in held], dtype=np.bool_)

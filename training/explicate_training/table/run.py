@@ -33,7 +33,8 @@ from explicate_training.report.explanations import Game
 from explicate_training.report.figures import shape_functions
 from explicate_training.report.report import data_lines, data_report, data_uri
 from explicate_training.report.slices import thirds
-from explicate_training.table.background import described, lime_statistics, rows_of_groups, summaries, summarise
+from explicate_training.table.background import lime_statistics, summarise
+from explicate_training.table.baselines.row_groups import described, rows_of_groups, summaries
 from explicate_training.table.boosted_trees import TreeLabels, boosted_trees_outputs
 from explicate_training.table.cleaning import REASONS, clean_table
 from explicate_training.table.column_types.column_typing import type_table

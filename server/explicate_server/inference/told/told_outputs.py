@@ -25,10 +25,10 @@ def told_game(told: Told, weights: _Floats, outputs: Outputs) -> ToldGame:
     """The games of the explained outputs; ``weights`` float64[b] are those of the background rows."""
     if isinstance(told, Contributions):
         return _added_game(told, weights, outputs)
-    return TreeGame(told.background, told.background.explained(_explained(outputs)), told.rows)
+    return TreeGame(told.background, told.background.explained(explained_sums(outputs)), told.rows)
 
 
-def _explained(outputs: Outputs) -> _Floats:
+def explained_sums(outputs: Outputs) -> _Floats:
     """How explained outputs are made of all, float64[explained, outputs]."""
     every = np.eye(outputs.scales.outputs)
     explained = every[list(outputs.class_indices)]
@@ -48,7 +48,7 @@ def _added_game(contributions: Contributions, weights: _Floats, outputs: Outputs
         mix, offset = _DIFFERENCE, np.array([1.0, 0.0])
     else:
         link = Link(LinkKind.OTHER, objective.scores)
-    explained = _explained(outputs)
+    explained = explained_sums(outputs)
     wanted = np.flatnonzero((explained @ mix).any(axis=0)) if link.kind is not LinkKind.OTHER else slice(None)
     return AddedGame(
         row=(contributions.row @ parts)[..., wanted],

@@ -1,0 +1,1 @@
+"""What a model tells of itself, so that an explanation needs fewer coalitions, or none."""

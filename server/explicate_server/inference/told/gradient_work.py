@@ -1,0 +1,76 @@
+"""The integral of a model's gradient, in short steps of a worker, as far as budget and time allow."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any  # what a step gives
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate_server.errors import DeadlinePassed, InvalidRequest, Violation
+from explicate_server.explain.attribution import Floats
+from explicate_server.explain.estimators.integrated_gradients import FEWEST_POINTS, PathIntegral
+from explicate_server.inference.asking.targets import Outputs
+from explicate_server.inference.explain_options import ResolvedOptions
+from explicate_server.inference.told.told_outputs import explained_sums
+from explicate_server.modalities.modality import Game, GivesGradients
+
+_ENDS = 2  # rows: the whole input and the empty one
+Step = Callable[..., Awaitable[Any]]
+"""Runs a function with its arguments off the event loop; Any: what it gives."""
+
+
+@dataclass(frozen=True)
+class Integrated:
+    """What came of it.
+
+    Attributes:
+        integral: see `GameInfo.integral`.
+        rows: of the gradient.
+        cut: whether time ended it.
+    """
+
+    integral: tuple[Floats, Floats]
+    rows: int
+    cut: bool
+
+
+async def integrated(
+    game: Game, options: ResolvedOptions, outputs: Outputs, step: Step, seconds_left: Callable[[], float]
+) -> Integrated:
+    """The integral for all explained outputs.
+
+    Raises:
+        InvalidRequest: the budget is too small for a first estimate.
+        DeadlinePassed: time was over before it.
+    """
+    assert isinstance(game, GivesGradients)
+    sums = explained_sums(outputs)  # [explained, outputs]
+    if options.max_evaluations < (least := _ENDS + FEWEST_POINTS * len(sums)):
+        problem = f"is {options.max_evaluations:,}; integrated-gradients needs {least:,} for {len(sums):,} output(s)"
+        raise InvalidRequest([Violation("options.max_evaluations", problem)])
+    scores = outputs.space != outputs.scales.spaces[-1]
+    fixed = np.zeros(len(game.players), np.bool_)
+    integral = PathIntegral(tolerance=options.tolerance, most_points=(options.max_evaluations - _ENDS) // len(sums))
+    while (points := integral.ask()) is not None:
+        of_rows, of_sums = np.repeat(points, len(sums)), np.tile(sums, (len(points), 1))
+        parts: list[NDArray[np.float64]] = []
+        for first in range(0, len(of_rows), game.gradient_rows):
+            if seconds_left() <= 0:
+                break
+            rows = slice(first, first + game.gradient_rows)
+            parts.append(await step(_gradients, game, of_rows[rows], of_sums[rows], scores, fixed))
+        found = np.concatenate(parts) if parts else np.zeros((0, len(fixed)))
+        if len(found) < len(of_rows):
+            break
+        integral.tell(found.reshape(len(points), len(sums), -1))
+    if integral.found is None:
+        raise DeadlinePassed("NO_TIME_TO_EXPLAIN", "only the prediction is known; ask for it, or give more time")
+    known = integral.found
+    return Integrated((known.values, known.changes), known.points * len(sums), points is not None)
+
+
+def _gradients(
+    game: GivesGradients, points: Floats, sums: Floats, scores: bool, fixed: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    return game.gradients(points, sums, scores=scores, fixed=fixed)

@@ -1,0 +1,1 @@
+"""`[export.baselines]`: groups of training rows that explanations may be set against."""
