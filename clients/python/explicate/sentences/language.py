@@ -21,7 +21,7 @@ from explicate.views.characters import begun
 from explicate.views.tables import printable
 
 DEFAULT = "en"
-MOST_OF_A_NAME = 40  # code points
+MOST_OF_A_NAME, MOST_OF_A_TITLE = 40, 120  # code points
 _MARKS = str.maketrans(dict.fromkeys('"“”„‟«»‹›〝〞＂', "'"))  # what could end a quotation
 _RIGHT_TO_LEFT = {"R", "AL", "AN"}
 _ISOLATE, _POP = "\u2068", "\u2069"  # https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates
@@ -71,8 +71,9 @@ class Language:
     def quoted(self, name: str) -> str:
         """A name in quotes, on one line, cut where it is long; a `Title` is not quoted."""
         told = " ".join(printable(name).split())
-        if len(told) > MOST_OF_A_NAME:
-            told = f"{begun(told, MOST_OF_A_NAME - 1).rstrip()}…"
+        most = MOST_OF_A_TITLE if isinstance(name, Title) else MOST_OF_A_NAME
+        if len(told) > most:
+            told = f"{begun(told, most - 1).rstrip()}…"
         if any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in told):
             told = f"{_ISOLATE}{told}{_POP}"
         return told if isinstance(name, Title) else self.fill("quote", name=told.translate(_MARKS))
