@@ -137,6 +137,18 @@ async def test_kept_columns_stay_and_ranges_hold(repository: Path) -> None:
             assert -3 <= one.after <= 3
 
 
+async def test_fixed_columns_keep_their_values(repository: Path) -> None:
+    async with running_server(repository) as running, explicate.AsyncClient(running.target) as client:
+        features = (await client.explain("loans", rows_of(LOANS)[0])).explanation.features
+        free = {feature.name for feature in features} & set(LOANS.numbers)  # the others are categories, or groups
+        fixed = [feature.name for feature in features if feature.name not in free]
+        found = [(await client.explain("loans", row, change=True, fixed=fixed)) for row in rows_of(LOANS)]
+    changes = [one.explanation.change for one in found]
+    columns = {each.column for one in changes if one is not None for each in one.columns}
+    assert columns
+    assert columns <= free
+
+
 async def test_a_certain_class_is_reached_and_one_that_is_answered_needs_nothing(repository: Path) -> None:
     row = rows_of(LOANS)[0]
     async with running_server(repository) as running, explicate.AsyncClient(running.target) as client:

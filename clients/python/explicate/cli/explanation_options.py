@@ -63,10 +63,13 @@ _FLAGS = {
 _OF_A_COLUMN = re.compile(r"options\.change\.columns\[(.*)\]")
 
 
-def add_explanation_options(parser: argparse.ArgumentParser, *, method: bool = True) -> None:
-    """The three groups, with or without --method."""
-    _add_what(parser.add_argument_group("what is explained"))
-    _add_how(parser.add_argument_group("how", _HOW), method=method)
+def add_explanation_options(parser: argparse.ArgumentParser, *, of_files: bool = False) -> None:
+    """The three groups; of files without what is of one input, and without --method, which says something else."""
+    what = parser.add_argument_group("what is explained")
+    _add_what(what)
+    if not of_files:
+        _add_of_one(what)
+    _add_how(parser.add_argument_group("how", _HOW), method=not of_files)
     _add_when(parser.add_argument_group("when to stop", "The first of these that comes true stops the work."))
 
 
@@ -90,6 +93,10 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     )
     for kind in inputs.KINDS.values():
         kind.add_player_options(group)
+
+
+def _add_of_one(group: argparse._ArgumentGroup) -> None:
+    """What is asked about one input, or told of it, and has no place in columns."""
     group.add_argument(
         "--group",
         metavar="NAME=PART,PART",
@@ -107,6 +114,14 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         "--language",
         metavar="TAG",
         help="of the sentences in plain words, such as de; de-AT takes the nearest that the server has (default: en)",
+    )
+    group.add_argument(
+        "--interactions",
+        metavar="K",
+        type=int,
+        help='also the K strongest pairs: what two words add together beyond what each adds alone. In "not good" the '
+        'pair is below 0, as "not" turns what "good" adds around; so is that of two words of praise of which one would '
+        "do. Takes all the rows it may, by default twice as many as without",
     )
 
 
@@ -131,14 +146,6 @@ def _add_how(group: argparse._ArgumentGroup, *, method: bool) -> None:
     )
     group.add_argument("--seed", metavar="N", type=int, help="of all random choices (default: 0)")
     group.add_argument("--confidence", metavar="SHARE", type=float, help="coverage of the intervals (default: 0.95)")
-    group.add_argument(
-        "--interactions",
-        metavar="K",
-        type=int,
-        help='also the K strongest pairs: what two words add together beyond what each adds alone. In "not good" the '
-        'pair is below 0, as "not" turns what "good" adds around; so is that of two words of praise of which one would '
-        "do. Takes all the rows it may, by default twice as many as without",
-    )
     group.add_argument(
         "--quality",
         choices=get_args(QualityLevel),
@@ -304,8 +311,8 @@ def _names(path: Path) -> Mapping[str, str]:
 
 def explanation_options(arguments: argparse.Namespace) -> ExplainOptions:
     """What was given; raises UsageError when --against has nothing to set it against, or a file cannot be read."""
-    given = {name: getattr(arguments, name) for name in ExplainOptions.__annotations__ if name not in _OF_SEVERAL}
-    parts = {"groups": read_groups(arguments.groups), "fixed": read_fixed(arguments.fixed)}
+    given = {name: getattr(arguments, name, None) for name in ExplainOptions.__annotations__ if name not in _OF_SEVERAL}
+    parts = {"groups": read_groups(given["groups"]), "fixed": read_fixed(given["fixed"])}
     given["baseline"] = inputs.held_baseline(given["baseline"])
     return cast(ExplainOptions, {"target": _target(arguments), "change": _change(arguments), **given, **parts})
 

@@ -74,7 +74,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="predict all rows, and explain those for which this holds, of label, probability or value, and the "
         "columns that are kept: 'probability < 0.6 or label == \"bad\"'",
     )
-    explanation_options.add_explanation_options(parser, method=False)
+    explanation_options.add_explanation_options(parser, of_files=True)
     connection.add_model_options(parser)
     connection.add_server_options(parser, timeout_s=_TIMEOUT_S)
     parser.set_defaults(run=run, extra="batch")

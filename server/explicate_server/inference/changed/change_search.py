@@ -20,7 +20,7 @@ from explicate_server.inference.changed.decided import ChangedAnswer, ChangeFoun
 from explicate_server.inference.evaluations import Evaluations
 from explicate_server.inference.explain_work import Work
 from explicate_server.modalities.modality import ColumnPlayer, Game
-from explicate_server.modalities.rows.cell_changes import CellAlternatives, CellMoves
+from explicate_server.modalities.rows.cell_changes import CellAlternatives, CellMoves, Kept
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.runtime.queue import Row
@@ -128,4 +128,6 @@ def _cell_moves(alternatives: CellAlternatives, work: Work, wish: ChangeWish, ad
         for name, _ in player.columns
     }
     (row,) = work.encoded.row.values
-    return alternatives.moves(row, wish.columns, keep_others=wish.keep_others, expected=expected)
+    fixed = (part.columns for part in work.game.fixed if isinstance(part, ColumnPlayer))
+    kept = {name: Kept() for columns in fixed for name, _ in columns}
+    return alternatives.moves(row, {**kept, **wish.columns}, keep_others=wish.keep_others, expected=expected)

@@ -77,7 +77,10 @@ class TextInputs(InputKind):
     def add_player_options(self, group: argparse._ArgumentGroup) -> None:
         """--max-players."""
         group.add_argument(
-            "--max-players", metavar="N", type=int, help="group a text of more words into phrases (default: 64)"
+            "--max-players",
+            metavar="N",
+            type=int,
+            help="group a text of more words into phrases (default: 64; from 150 words on by sentences and words)",
         )
 
     def check(self, arguments: argparse.Namespace) -> None:
