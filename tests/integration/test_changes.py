@@ -339,7 +339,11 @@ async def test_the_words_say_no_more_than_was_tried(repository: Path) -> None:
                 change = result.explanation.change
                 assert change is not None
                 told = "\n".join(change_words.lines(result))
-                assert told in str(result)
+                beside = list(change_words.lines(result, beside_sentences=True))
+                assert "\n".join(beside) in str(result)
+                of_change = [one for one in result.explanation.sentences if "the model would answer" in one]
+                assert len(of_change) + len(beside) == len(told.splitlines())  # told once, by either
+                assert all(one in str(result) for one in of_change)
                 assert ("no change of fewer" in told.lower()) <= change.none_smaller
                 assert ("Every change there is" in told) == (not change.found and change.none_smaller)
                 assert ("none of as many is nearer" in told.lower()) <= change.none_nearer

@@ -49,7 +49,7 @@ def view(result: ExplainResult, top: int) -> RenderableType:
         parts += map(Text, pair_table.lines(result, output))
     if result.explanation.sentences:
         parts += [Text(), *(Text(tables.printable_sentence(each)) for each in result.explanation.sentences)]
-    for number, line in enumerate(change_words.lines(result)):
+    for number, line in enumerate(change_words.lines(result, beside_sentences=True)):
         parts += [Text(tables.printable(line), style="dim")] if number else [Text(), Text(tables.printable(line))]
     return Group(*parts)
 

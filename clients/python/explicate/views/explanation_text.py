@@ -40,7 +40,7 @@ def lines(result: ExplainResult, top: int, *, more: str = "--top 0") -> Iterator
         yield from pair_table.lines(result, output)
     if result.explanation.sentences:
         yield from ("", *map(tables.printable_sentence, result.explanation.sentences))
-    for number, line in enumerate(change_words.lines(result)):
+    for number, line in enumerate(change_words.lines(result, beside_sentences=True)):
         yield from [] if number else [""]
         yield tables.printable(line)
 

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from explicate.results import ExplainResult
 
 
-def lines(result: ExplainResult) -> Iterator[str]:
-    """The change and what the search for it was, a sentence each; nothing where none was asked for."""
+def lines(result: ExplainResult, *, beside_sentences: bool = False) -> Iterator[str]:
+    """The change and what the search for it was, a sentence each; nothing where none was asked for.
+
+    `beside_sentences`: the answer's own sentences are there, which tell a change that was found.
+    """
     change = result.explanation.change
     if change is None:
         return
-    yield found(result, change)
+    if not (beside_sentences and result.explanation.sentences and (change.absent or change.columns)):
+        yield found(result, change)
     if said := searched(result, change):
         yield said
 
