@@ -38,8 +38,8 @@ def methods_of(reads: str) -> Mapping[str, Method]:
     return MappingProxyType({method.name: method for method in methods})
 
 
-METHODS = methods_of("text")
-"""The methods of texts."""
+METHODS = MappingProxyType({name: method for name, method in methods_of("text").items() if method.needs is None})
+"""The methods of texts that explain any game, without a model that tells of itself."""
 
 
 def chosen(

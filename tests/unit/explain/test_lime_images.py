@@ -89,7 +89,8 @@ def test_lime_has_a_default_of_its_own_for_each_kind_of_input() -> None:
     assert picture.default_granularity == "quickshift"
     # LimeTabularExplainer takes 5,000 rows unless told otherwise, LimeImageExplainer 1,000.
     assert [method.settings(50).max_evaluations for method in (text, table, picture)] == [1000, 5000, 1000]
-    assert all(list(methods_of(reads)) == list(METHODS) for reads in ("text", "tabular", "image", "sound"))
+    for reads in ("text", "tabular", "image", "sound"):
+        assert [name for name, method in methods_of(reads).items() if method.needs is None] == list(METHODS)
 
 
 def test_a_table_whose_rows_nobody_drew_is_refused() -> None:
