@@ -14,9 +14,10 @@ import numpy as np
 from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.method import LEAST_EVALUATIONS, Method
-from explicate_server.explain.statistics.coalitions import PairSampler
+from explicate_server.explain.statistics.coalitions import PairSampler, with_complements
 from explicate_server.explain.statistics.least_squares import VALUE_ROUNDING
 from explicate_server.explain.statistics.pair_regression import PairFit, PairRegression
+from explicate_server.explain.statistics.section_pairs import SectionPairs
 from explicate_server.explain.statistics.surrogate import fit_surrogates
 
 # Below this many evaluations per player a penalty helps. Measured on the DistilBERT games, median relative L2 error
@@ -42,7 +43,7 @@ ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class Pairs:
     """Evaluated pairs: one coalition of each, its level, v(S) − v(N∖S) and v(S) + v(N∖S)."""
 
     coalitions: Booleans  # [pairs, n]
@@ -53,11 +54,11 @@ class _Pairs:
     def __len__(self) -> int:
         return len(self.levels)
 
-    def __getitem__(self, rows: Indices) -> "_Pairs":
-        return _Pairs(self.coalitions[rows], self.levels[rows], self.differences[rows], self.sums[rows])
+    def __getitem__(self, rows: Indices) -> "Pairs":
+        return Pairs(self.coalitions[rows], self.levels[rows], self.differences[rows], self.sums[rows])
 
-    def __add__(self, more: "_Pairs") -> "_Pairs":
-        return _Pairs(
+    def __add__(self, more: "Pairs") -> "Pairs":
+        return Pairs(
             np.concatenate((self.coalitions, more.coalitions)),
             np.concatenate((self.levels, more.levels)),
             np.concatenate((self.differences, more.differences)),
@@ -71,22 +72,22 @@ class KernelShap:
     def __init__(self, game: GameInfo) -> None:
         self._game = game
         self._sampler = PairSampler(game.n_players, game.seed)
+        self._source: PairSampler | SectionPairs = self._sampler
         nothing = np.zeros((0, game.n_outputs))
-        self._pairs = _Pairs(np.zeros((0, game.n_players), np.bool_), np.zeros(0, np.intp), nothing, nothing)
+        self._pairs = Pairs(np.zeros((0, game.n_players), np.bool_), np.zeros(0, np.intp), nothing, nothing)
         self._asked: tuple[Booleans, Indices] | None = None
 
     @property
     def rows_left(self) -> int:
         """Both coalitions of every pair not asked yet."""
-        return 2 * self._sampler.pairs_left
+        return 2 * self._source.pairs_left
 
     def ask(self, count: int) -> Booleans | None:
         """Up to `count` rows, each coalition followed by its complement."""
-        if not self._sampler.pairs_left:
+        if not self._source.pairs_left:
             return None
-        self._asked = self._sampler.draw(count // 2)
-        coalitions = self._asked[0]
-        return np.stack((coalitions, ~coalitions), axis=1).reshape(-1, self._game.n_players)
+        self._asked = self._source.draw(count // 2)
+        return with_complements(self._asked[0])
 
     def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:
         """Take in the pairs whose halves were both evaluated."""
@@ -97,7 +98,7 @@ class KernelShap:
         halves = values.reshape(len(levels), 2, self._game.n_outputs)
         whole = np.ones(len(levels), np.bool_) if evaluated is None else evaluated.reshape(-1, 2).all(axis=1)
         first, second = halves[whole, 0], halves[whole, 1]
-        self._pairs += _Pairs(coalitions[whole], levels[whole], first - second, first + second)
+        self._pairs += Pairs(coalitions[whole], levels[whole], first - second, first + second)
 
     def estimate(self) -> Attribution:
         """Shapley values as far as the evaluated pairs tell them."""
@@ -131,7 +132,7 @@ class KernelShap:
         part._pairs = replace(pairs, differences=pairs.differences[:, outputs], sums=pairs.sums[:, outputs])
         return part
 
-    def _half(self, pairs: _Pairs) -> Floats:
+    def _half(self, pairs: Pairs) -> Floats:
         regression = PairRegression(pairs.coalitions, pairs.levels, self._sampler)
         delta = self._game.full - self._game.empty
         return regression.fit(pairs.differences, delta, penalised=self._penalised(pairs)).values
@@ -140,7 +141,7 @@ class KernelShap:
     def _complete(self) -> bool:
         return len(self._pairs) == sum(self._sampler.total_pairs)
 
-    def _penalised(self, pairs: _Pairs) -> bool:
+    def _penalised(self, pairs: Pairs) -> bool:
         return (2 * len(pairs) + 2) / self._game.n_players < PENALISED_BELOW_EVALUATIONS_PER_PLAYER
 
     def _fitted(self, delta: Floats, *, exact: bool) -> tuple[PairFit, Floats]:

@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import stdtrit
 
-from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices, SectionSums
-from explicate_server.explain.estimators.kernel_shap import KernelShap
+from explicate_server.explain.attribution import Attribution, Floats, Indices, SectionSums
+from explicate_server.explain.estimators.kernel_shap import KernelShap, Pairs
 from explicate_server.explain.game import Estimator, GameInfo
 from explicate_server.explain.method import Method
 from explicate_server.explain.statistics.section_pairs import SectionPairs, sections_of
@@ -22,8 +22,6 @@ from explicate_server.explain.statistics.section_regression import SectionFit, S
 
 # With fewer players a section than this, sections are no smaller game.
 LEAST_SECTION_PLAYERS = 3
-# Fewer pairs than this have no halves worth a fit.
-LEAST_PAIRS_TO_HALVE = 4
 
 
 class LongTextShap(KernelShap):
@@ -32,27 +30,14 @@ class LongTextShap(KernelShap):
     def __init__(self, game: GameInfo, sections: Indices) -> None:
         """Take a game, and the section of each of its players."""
         super().__init__(game)
-        self._pairs_drawn = SectionPairs(sections, game.seed)
-
-    @property
-    def rows_left(self) -> int:
-        """Both coalitions of every pair not asked yet."""
-        return 2 * self._pairs_drawn.pairs_left
-
-    def ask(self, count: int) -> Booleans | None:
-        """Up to `count` rows, each coalition followed by its complement; those of whole sections come alone."""
-        if not self._pairs_drawn.pairs_left:
-            return None
-        self._asked = self._pairs_drawn.draw(count // 2)
-        coalitions = self._asked[0]
-        return np.stack((coalitions, ~coalitions), axis=1).reshape(-1, self._game.n_players)
+        self._source = self._in_sections = SectionPairs(sections, game.seed)
 
     def estimate(self) -> Attribution:
         """Shapley values as far as the evaluated pairs tell them; provisional while these are of sections only."""
         if not len(self._pairs):
             return super().estimate()
-        game, pairs, sections = self._game, self._pairs, self._pairs_drawn.sections
-        regression = SectionRegression(pairs.coalitions, pairs.levels, self._pairs_drawn)
+        game, pairs, sections = self._game, self._pairs, self._in_sections.sections
+        regression = SectionRegression(pairs.coalitions, pairs.levels, self._in_sections)
         fit = regression.fit(pairs.differences, game.full - game.empty)
         attribution = Attribution.sampled(
             fit.words.values,
@@ -66,16 +51,8 @@ class LongTextShap(KernelShap):
         provisional = bool((pairs.levels < 0).all())
         return replace(attribution, sections=_sums(fit, sections, game.confidence), provisional=provisional)
 
-    def halves(self) -> tuple[Floats, Floats] | None:
-        """Regressions on every other pair of each level, and on the rest."""
-        if len(self._pairs) < LEAST_PAIRS_TO_HALVE:
-            return None
-        by_level = np.argsort(self._pairs.levels, kind="stable")
-        return self._values_of(by_level[::2]), self._values_of(by_level[1::2])
-
-    def _values_of(self, rows: Indices) -> Floats:
-        pairs = self._pairs[rows]
-        regression = SectionRegression(pairs.coalitions, pairs.levels, self._pairs_drawn)
+    def _half(self, pairs: Pairs) -> Floats:
+        regression = SectionRegression(pairs.coalitions, pairs.levels, self._in_sections)
         return regression.fit(pairs.differences, self._game.full - self._game.empty).words.values
 
 

@@ -20,7 +20,7 @@ from explicate_server.explain.attribution import Attribution, Booleans, Floats, 
 from explicate_server.explain.estimators.exact_shap import shapley_values, table_index
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.method import LEAST_EVALUATIONS, Method
-from explicate_server.explain.statistics.coalitions import stream
+from explicate_server.explain.statistics.coalitions import stream, with_complements
 from explicate_server.explain.statistics.least_squares import r_squared
 
 # How many orders the expected variance counts for beside a player's own. With 4 the intervals keep what they promise
@@ -121,7 +121,7 @@ class PermutationShap:
             return self._add_rest()
         order = self._generator.permutation(n)
         joined = np.argsort(order) <= np.arange(n - 1)[:, None]
-        rows = np.stack((joined, ~joined), axis=1).reshape(-1, n)  # each coalition followed by its complement
+        rows = with_complements(joined)
         keys = [row.tobytes() for row in rows]
         new = np.array([key not in self._places for key in keys])
         n_new = int(new.sum())

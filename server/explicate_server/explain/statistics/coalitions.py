@@ -102,6 +102,11 @@ class PairSampler:
         return coalitions, levels
 
 
+def with_complements(coalitions: Booleans) -> Booleans:
+    """Each of bool[m, n] followed by its complement, bool[2m, n]."""
+    return np.stack((coalitions, ~coalitions), axis=1).reshape(-1, coalitions.shape[1])
+
+
 def turns(shares: Floats, totals: Sequence[int]) -> Iterator[int]:
     """Whose turn it is, so that each gets its share of the turns taken, but no more than its total.
 
