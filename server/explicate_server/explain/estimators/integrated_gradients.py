@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from explicate_server.explain.attribution import Attribution, Floats
+from explicate_server.explain.attribution import Attribution, Floats, within_tolerance
 from explicate_server.explain.estimators.asks_nothing import AsksNothing
 from explicate_server.explain.game import Estimator, GameInfo
 from explicate_server.explain.method import Method
@@ -63,17 +63,18 @@ class PathIntegral:
         self._count *= 2
 
     def _is_close(self, found: Integral) -> bool:
-        values = np.concatenate((found.values, np.zeros((len(found.values), 1))), axis=1)
-        widest = found.changes.max(axis=1, initial=0.0)
-        return bool(((widest == 0) | (widest < self._tolerance * np.ptp(values, axis=1))).all())
+        known = _attribution(found.values, found.changes, np.zeros(len(found.values)))
+        return not found.values.size or bool(within_tolerance(known, self._tolerance).all())
 
 
 def _built(game: GameInfo, _max_evaluations: int) -> Estimator:
     if game.integral is None:
         raise TypeError("integrated-gradients explains games of which the integral is known; this is none.")
-    values, changes = game.integral
-    known = Attribution.certain(values, False, baseline=game.empty, additive=True)
-    return AsksNothing(game, replace(known, half_widths=changes))
+    return AsksNothing(game, _attribution(*game.integral, game.empty))
+
+
+def _attribution(values: Floats, changes: Floats, baseline: Floats) -> Attribution:
+    return replace(Attribution.certain(values, False, baseline=baseline, additive=True), half_widths=changes)
 
 
 METHOD = Method(
