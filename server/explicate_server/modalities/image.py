@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
+from explicate.options import PixelBox, PixelPolygon, Segment
 from explicate.v1.bundle_pb2 import ImageSchema
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.images import (
@@ -42,16 +43,7 @@ from explicate_server.modalities.modality import (
     StandIn,
     Usage,
 )
-from explicate_server.modalities.parts import (
-    Part,
-    PartProblem,
-    PixelBox,
-    PixelPolygon,
-    Place,
-    RegionProblem,
-    Segment,
-    covered,
-)
+from explicate_server.modalities.parts import Part, PartProblem, Place, RegionProblem, covered
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 from explicate_server.settings import Settings

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate.options import PixelBox, PixelPolygon, Segment, TextRange
 from explicate.reading.nearest import did_you_mean
 
 
@@ -20,39 +21,6 @@ class Named:
     """A column, or a group of columns of the schema; all places of words in a row as written."""
 
     name: str
-
-
-@dataclass(frozen=True)
-class TextRange:
-    """A half-open range of code points of a text, or of the second one of a pair."""
-
-    start: int
-    end: int
-    in_pair: bool = False
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A segment by its number on the segment map."""
-
-    id: int
-
-
-@dataclass(frozen=True)
-class PixelBox:
-    """A box in upright pixels."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
-@dataclass(frozen=True)
-class PixelPolygon:
-    """A polygon in upright pixels, closed; each point is x and y."""
-
-    points: tuple[tuple[float, float], ...]
 
 
 KINDS = {

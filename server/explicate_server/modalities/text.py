@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from explicate.options import TextRange
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.errors import BundleError
@@ -16,7 +17,7 @@ from explicate_bundle.writing import EXPLAINER_NAME, GRADIENT_NAME
 from explicate_server.errors import Violation
 from explicate_server.modalities.encoded_text import EncodedText, encode_beginnings, encode_for_usage, kept_tokens
 from explicate_server.modalities.modality import EncodedInput, Game, Modality, StandIn
-from explicate_server.modalities.parts import Named, TextRange
+from explicate_server.modalities.parts import Named
 from explicate_server.modalities.text_games import ATTRIBUTIONS, GRADIENTS, DeletionGame, ReferenceGame, TokenGame
 from explicate_server.runtime.batch_cost import stretched
 from explicate_server.runtime.graph_outputs import GraphOutputs
@@ -195,11 +196,7 @@ def _gradient(bundle: VerifiedBundle) -> GraphOutputs:
     feeds |= {"token_type_ids": ids * 0} if "token_type_ids" in feeds else {}
     weights = np.ones((2, outputs), dtype=np.float32)
     feeds |= {"baseline_ids": ids, "scale": weights[:, 0], "output_weights": weights, "score_weights": weights}
-    try:
-        graph = GraphOutputs(bundle.folder / GRADIENT_NAME)
-        (answer,) = graph.run(feeds, [GRADIENTS])
-    except Exception as error:  # ONNX Runtime raises nothing narrower
-        raise BundleError(f"{GRADIENT_NAME} cannot be run: {error}") from error
+    graph, answer = _tried(bundle, GRADIENT_NAME, feeds, GRADIENTS)
     if answer.shape != ids.shape or answer.any():  # a text is no way from itself
         raise BundleError(f"{GRADIENT_NAME} does not answer zeros of shape {ids.shape} to a text beside itself")
     return graph
@@ -213,11 +210,18 @@ def _explainer(bundle: VerifiedBundle) -> GraphOutputs:
     """
     manifest, probe = bundle.manifest, np.full((2, 3), bundle.manifest.text.padding_id, dtype=np.int64)
     wanted = (2, 3, 2 * bundle.kind.predicts.outputs(len(manifest.class_labels)))
-    try:
-        graph = GraphOutputs(bundle.folder / EXPLAINER_NAME)
-        (answer,) = graph.run({"input_ids": probe, "attention_mask": np.ones_like(probe)}, [ATTRIBUTIONS])
-    except Exception as error:  # ONNX Runtime raises nothing narrower
-        raise BundleError(f"{EXPLAINER_NAME} cannot be run: {error}") from error
+    feeds = {"input_ids": probe, "attention_mask": np.ones_like(probe)}
+    graph, answer = _tried(bundle, EXPLAINER_NAME, feeds, ATTRIBUTIONS)
     if answer.shape != wanted or not np.isfinite(answer).all():
         raise BundleError(f"{EXPLAINER_NAME} answers {answer.shape}, not finite numbers of shape {wanted}")
     return graph
+
+
+def _tried(bundle: VerifiedBundle, name: str, feeds: Feeds, output: str) -> tuple[GraphOutputs, NDArray[np.float64]]:
+    """A graph beside the model's, and what it answers to a first batch; raises BundleError if it cannot be run."""
+    try:
+        graph = GraphOutputs(bundle.folder / name)
+        (answer,) = graph.run(feeds, [output])
+    except Exception as error:  # ONNX Runtime raises nothing narrower
+        raise BundleError(f"{name} cannot be run: {error}") from error
+    return graph, answer

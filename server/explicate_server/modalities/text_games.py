@@ -14,6 +14,7 @@ from itertools import compress, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate.options import TextRange
 from explicate.reading.nearest import did_you_mean
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate_bundle.players.text_players import DISTINCT_WORDS, NO_PLAYER, Places, players_of
@@ -23,7 +24,7 @@ from explicate_server.explain.game import WALL, Asked
 from explicate_server.modalities.aligned_texts import Piece, Span, aligned
 from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.modalities.modality import BASELINE_PATH, Game, TextPlayer
-from explicate_server.modalities.parts import Named, Part, PartProblem, Place, TextPlaces, TextRange
+from explicate_server.modalities.parts import Named, Part, PartProblem, Place, TextPlaces
 from explicate_server.runtime.graph_outputs import GraphOutputs
 from explicate_server.runtime.queue import Row
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
+from explicate.options import PixelBox, PixelPolygon, TextRange
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.explain.reduction import Reduction
 from explicate_server.modalities.grouped_game import GroupedGame
@@ -20,18 +21,9 @@ from explicate_server.modalities.modality import (
     TextPlayer,
     Usage,
 )
-from explicate_server.modalities.parts import (
-    KINDS,
-    Named,
-    Part,
-    PartProblem,
-    PixelBox,
-    PixelPolygon,
-    RegionProblem,
-    TextRange,
-)
+from explicate_server.modalities.parts import KINDS, Named, Part, PartProblem, RegionProblem
 
-MOSTGROUPS = 64
+MOST_GROUPS = 64
 """They stay by themselves where others are joined, so that an answer may have twice as many players and one more."""
 MOST_PARTS = 256
 """Of all groups and the fixed ones together: each is sought in the input."""
@@ -84,8 +76,8 @@ def player_violations(groups: Sequence[PlayerGroup], fixed: Sequence[Part], *, d
         problem = "has no effect: lime draws a value for each column of a table by itself; take another method"
         return [Violation(path, problem) for path in asked]
     parts = sum(len(group.parts) for group in groups) + len(fixed)
-    if len(groups) > MOSTGROUPS:
-        return [Violation(GROUPS, f"has {len(groups):,} groups; at most {MOSTGROUPS} are possible")]
+    if len(groups) > MOST_GROUPS:
+        return [Violation(GROUPS, f"has {len(groups):,} groups; at most {MOST_GROUPS} are possible")]
     if parts > MOST_PARTS:
         path = GROUPS if len(fixed) <= MOST_PARTS // 2 else FIXED
         return [Violation(path, f"are {parts:,} parts, with the fixed ones; at most {MOST_PARTS} are possible")]

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from typing import Any  # messages of several types
 
+from explicate.options import PixelBox, PixelPolygon, Segment, TextRange
 from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import players_pb2 as messages
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.inference.asking.player_groups import FIXED, GROUPS, PlayerGroup
-from explicate_server.modalities.parts import Named, Part, PixelBox, PixelPolygon, Segment, TextRange
+from explicate_server.modalities.parts import Named, Part
 
 _OPTIONS = explanation_messages.ExplainOptions
 
