@@ -287,11 +287,11 @@ class ExplainCall:
 
     async def _additions(self, work: Work) -> Additions:
         """What was asked for beside the attributions, of a run that is over."""
-        run, information, count = work.run, work.information, work.options.interactions
-        return Additions(
-            interactions=await self._fit(found_interactions, run, information, count, self._deadline.remaining_s),
-            change=await self._change(work),
-        )
+        pairs = None
+        if (count := work.options.interactions) is not None:
+            of_run = work.run, work.information, count
+            pairs = await self._fit(found_interactions, *of_run, self._deadline.remaining_s)
+        return Additions(interactions=pairs, change=await self._change(work))
 
     async def _change(self, work: Work) -> ChangeFound | None:
         """What would change the answer, if that was asked for."""

@@ -1,8 +1,10 @@
 """The options of an explanation: checked as a whole, every default resolved, nothing guessed later."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from explicate.reading.nearest import did_you_mean
+from explicate.sentences.language import DEFAULT, lookup, tags
 from explicate_bundle.images import DEFAULT_SEGMENTS
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.method import DRAWN, MAX_SEED, Method
@@ -16,7 +18,6 @@ from explicate_server.inference.asking.baselines import (
 from explicate_server.inference.asking.change_wish import ChangeWish, change_violations
 from explicate_server.inference.asking.pairs_asked import BUDGET_FACTOR, interactions_violations
 from explicate_server.inference.asking.player_groups import PlayerGroup, player_violations
-from explicate_server.inference.asking.sentence_languages import language_violations, taken_language
 from explicate_server.inference.asking.targets import PREDICTED_CLASS, Target, target_violations
 from explicate_server.modalities.parts import Part
 from explicate_server.registry.records import Choices
@@ -38,6 +39,7 @@ _MAX_ATTRIBUTIONS = 1 << 17
 # More players than this make the fit, not the model, the cost (n² numbers, n³ work).
 MAX_PLAYERS = 1024
 _CONFIDENCE_RANGE = (0.5, 0.999)
+_MOST_SHOWN_OF_A_TAG = 40  # characters of what is no language
 
 
 def most_evaluations(players: int, outputs: int) -> int:
@@ -181,7 +183,7 @@ class CheckedOptions:
             max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
             segments=self.segments,
             interactions=given.interactions,
-            language=taken_language(given.language),
+            language=_taken_language(given.language),
             change=given.change and given.change.resolved(players, method, self.choices, self.settings),
             baseline=self.baseline,
             groups=given.groups,
@@ -255,7 +257,7 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
             reads=choices.reads,
             fits=choices.fits,
         ),
-        *language_violations(options.language),
+        *_language_violations(options.language),
         *change_violations(options.change, choices, settings, target=options.target, method=method),
         *baseline_violations(options.baseline, method, choices.baselines),
         *player_violations(options.groups, options.fixed, drawn=method.drawn),
@@ -360,3 +362,17 @@ def _method_violations(options: ExplainOptions, method: Method, choices: Choices
             Violation("options.segments", "has an effect for the granularities slic and grid of images only")
         )
     return violations
+
+
+def _language_violations(tag: str | None) -> list[Violation]:
+    """What is wrong with the language that was asked for; empty where there is one that is near."""
+    if tag is None or lookup(tag) is not None:
+        return []
+    told, known = tag[:_MOST_SHOWN_OF_A_TAG], tags()
+    problem = f"{told!r} is not a language of sentences; there are {', '.join(known)}"
+    return [Violation("options.language", problem, partial(did_you_mean, told, known, most=1))]
+
+
+def _taken_language(tag: str | None) -> str:
+    """The language that is taken for one that was checked."""
+    return lookup(tag or DEFAULT) or DEFAULT

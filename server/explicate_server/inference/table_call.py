@@ -20,9 +20,8 @@ from explicate_server.explain.methods import AUTO, methods_of
 from explicate_server.explain.quality import Quality
 from explicate_server.inference.admission import Seat
 from explicate_server.inference.asking.baselines import stand_in
-from explicate_server.inference.asking.pairs_asked import refuse_interactions_of_tables
+from explicate_server.inference.asking.change_wish import PATH as CHANGE
 from explicate_server.inference.asking.player_groups import FIXED, GROUPS
-from explicate_server.inference.asking.sentence_languages import refuse_language
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_call import Deadline
 from explicate_server.inference.explain_options import ROWS_THAT_TELL_A_PLAYER, CheckedOptions, ResolvedOptions
@@ -52,27 +51,33 @@ _ROW_BYTES, _NUMBER_BYTES = 64, 8
 _T = TypeVar("_T")
 
 
+_OF_ONE_ROW = (
+    (GROUPS, "is for one input at a time; ask about each row alone"),
+    (FIXED, "is for one input at a time; ask about each row alone"),
+    ("options.interactions", "are told of one row at a time: explain it by itself"),
+    ("options.language", "is for sentences, which only explanations of one row at a time have; leave it out"),
+    (CHANGE, "is searched for in one row at a time: explain the rows whose answer is to change by themselves"),
+)
+"""What is asked about one input, or told of it; see `check_shared`."""
+
+
 def check_shared(checked: CheckedOptions) -> None:
     """Refuse a method whose coalitions cannot be shared by the rows of a table, and what is of one row only.
 
     Raises:
         InvalidRequest: it names the methods that can.
     """
-    if asked := [path for path, given in ((GROUPS, checked.given.groups), (FIXED, checked.given.fixed)) if given]:
-        raise InvalidRequest(
-            [Violation(path, "is for one input at a time; ask about each row alone") for path in asked]
-        )
-    refuse_interactions_of_tables(checked.given.interactions)
-    refuse_language(checked.given.language)
+    given = checked.given
+    asked = (given.groups, given.fixed, given.interactions, given.language, given.change)
+    of_one = [problem for problem, wish in zip(_OF_ONE_ROW, asked, strict=True) if wish not in (None, ())]
+    if of_one:
+        raise InvalidRequest([Violation(path, problem) for path, problem in of_one])
     if not checked.method.shared:
         choices = checked.choices
         methods = [each for each in methods_of(choices.reads).values() if each.shared and choices.fits(each)]
         names = ", ".join((AUTO, *(each.name for each in methods)))
         problem = f"is {checked.method.name}, which explains one row at a time; for many at once there are {names}"
         raise InvalidRequest([Violation("options.method", problem)])
-    if checked.given.change is not None:
-        problem = "is searched for in one row at a time: explain the rows whose answer is to change by themselves"
-        raise InvalidRequest([Violation("options.change", problem)])
 
 
 class TableCall:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from explicate_server.errors import InvalidRequest, Violation
+from explicate_server.errors import Violation
 from explicate_server.explain.attribution import Booleans, Floats
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.interactions.cut_regression import fit_seconds
@@ -14,7 +14,7 @@ from explicate_server.explain.interactions.strongest_pairs import StrongestPairs
 from explicate_server.explain.method import Method
 from explicate_server.explain.methods import methods_of
 from explicate_server.explain.rounds import ExplanationRun
-from explicate_server.explain.statistics.coalitions import PairSampler
+from explicate_server.explain.statistics.coalitions import PairSampler, with_complements
 from explicate_server.explain.told_game import ToldGame
 
 MOST_INTERACTIONS = 100
@@ -51,29 +51,17 @@ def interactions_violations(
     return []
 
 
-def refuse_interactions_of_tables(interactions: int | None) -> None:
-    """Of many rows at once they would be n(n − 1)/2 numbers a row.
-
-    Raises:
-        InvalidRequest: they were asked for.
-    """
-    if interactions is not None:
-        raise InvalidRequest([Violation("options.interactions", "are told of one row at a time: explain it by itself")])
-
-
 def seconds_for(interactions: int | None, players: int, rows: int) -> float:
     """About how long the last step takes, for which time must be kept back."""
     return 0.0 if interactions is None else fit_seconds(players, rows)
 
 
 def found_interactions(
-    run: ExplanationRun, game: GameInfo, count: int | None, seconds_left: float
+    run: ExplanationRun, game: GameInfo, count: int, seconds_left: float
 ) -> Sequence[StrongestPairs] | None:
-    """The strongest of a run that is over; None where they were not asked for, or there is nothing or no time to find
-    them by. Of a game that its model tells exact where all coalitions are few, else of as many as there is time for.
+    """The strongest of a run that is over; None where there is nothing or no time to find them by. Of a game that its
+    model tells exact where all coalitions are few, else of as many as there is time for.
     """
-    if count is None:
-        return None
     attribution, rows = run.attribution, run.rows
     if game.told is not None:
         rows = _told_rows(game.told, game, seconds_left / 2)
@@ -91,7 +79,7 @@ def _told_rows(told: ToldGame, game: GameInfo, seconds: float) -> tuple[Booleans
     until_s = time.monotonic() + seconds
     n = game.n_players
     half = PairSampler(n, game.seed).draw(max(_MOST_TOLD, _TOLD_ROWS_PER_PLAYER * n) // 2)[0]
-    coalitions = np.stack((half, ~half), axis=1).reshape(-1, n)
+    coalitions = with_complements(half)
     known = np.zeros((0, game.n_outputs))
     while len(known) < len(coalitions) and time.monotonic() < until_s:
         known = np.concatenate((known, told.values(coalitions[len(known) : len(known) + _TOLD_AT_ONCE])))
