@@ -5,9 +5,9 @@ Sundararajan, Taly & Yan, Axiomatic Attribution for Deep Networks, ICML 2017:
     φ_i = (x_i − x'_i) · ∫₀¹ ∂F(x' + α (x − x')) / ∂x_i dα,        Σ φ_i = F(x) − F(x').
 
 They are no Shapley values, but cost some 60 to 120 rows however many players there are, each 2.3 to 2.5 times a row of
-the model (MiniLM-L6, 30 reviews). The integral is that of Gauss and Legendre with 8, 16, 32, … points until a doubling changes no attribution by
-more than the tolerance allows: that change is the half-width of the answer's intervals. It is an error of the
-integral, and says nothing else.
+the model (MiniLM-L6, 30 reviews). The integral is that of Gauss and Legendre with 8, 16, 32, … points until a doubling
+changes no attribution by more than the tolerance allows: that change is the half-width of the answer's intervals. It is
+an error of the integral, and says nothing else.
 """
 
 from dataclasses import dataclass, replace
