@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 HISTORY = ROOT / "docs" / "shape.csv"
 PACKAGES = ("clients/python/explicate", "bundle/explicate_bundle", "server/explicate_server",
             "training/explicate_training", "standards/explicate_standards", "export/explicate_export",
-            "studies/explicate_studies")  # fmt: skip
+            "studies/explicate_studies", "console/explicate_console")  # fmt: skip
 GENERATED, MADE = "v1", ("explicate", "client")  # by the compiler, and by tools/blocking_client.py
 MOST_LINES, MOST_FUNCTION_LINES, MOST_MODULES, FEWEST_LINES = 400, 50, 15, 50
 KIND_FOLDERS = {"text", "table", "image"}

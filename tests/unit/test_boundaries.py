@@ -15,6 +15,7 @@ from tools import shape
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "explicate_bundle": ROOT / "bundle" / "explicate_bundle",
+    "explicate_console": ROOT / "console" / "explicate_console",
     "explicate": ROOT / "clients" / "python" / "explicate",
     "explicate_server": ROOT / "server" / "explicate_server",
     "explicate_training": ROOT / "training" / "explicate_training",
@@ -23,9 +24,10 @@ PACKAGES = {
     "explicate_studies": ROOT / "studies" / "explicate_studies",
 }
 ABOVE_SERVER = {"explicate_training", "explicate_standards", "explicate_export", "explicate_studies"}
-OURS = {"explicate_bundle", "explicate_server", *ABOVE_SERVER}
+OURS = {"explicate_bundle", "explicate_console", "explicate_server", *ABOVE_SERVER}
 FORBIDDEN = {
     "explicate": {*OURS, "torch", "transformers", "onnxruntime"},
+    "explicate_console": {*OURS - {"explicate_console"}, "torch", "transformers", "onnxruntime", "pickle"},
     "explicate_server": {*ABOVE_SERVER, "torch", "transformers", "datasets", "pickle"},
     "explicate_training": {"explicate_server", *ABOVE_SERVER - {"explicate_training"}, "pickle"},
     "explicate_standards": {*ABOVE_SERVER - {"explicate_standards"}, "torch", "transformers", "datasets", "pickle"},

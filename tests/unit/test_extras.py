@@ -15,6 +15,7 @@ from tools.shape import ROOT, read_tree
 
 OURS = {name.partition(".")[0] for name in read_tree(ROOT)}
 EXTRA_OF = {
+    "explicate_console": "console",
     "explicate_bundle": "mlflow",  # the least of those that bring what a bundle needs
     "explicate_server": "server",
     "explicate_training": "training",

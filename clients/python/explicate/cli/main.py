@@ -42,6 +42,7 @@ _HEADINGS = {
     "standards": "Measure it",
     "server": "Serve it",
     "client": "Ask a server",
+    "console": "Ask a server",
 }
 _OTHER_HEADING = "More"
 

@@ -1,0 +1,1 @@
+"""The web page of Explicate and its gateway: `explicate console` (docs/console.md)."""
