@@ -1,5 +1,5 @@
 // One field of a form: its name, what to give with unit and range, and what is wrong with it, tied together for screen readers.
-import { html } from "/static/vendor/htm-preact-standalone.js";
+import { createContext, html, useContext } from "/static/vendor/htm-preact-standalone.js";
 
 /** What is wrong at a path such as "options.seed"; with `inside` also at what lies inside of it. */
 export function errorsAt(errors, path, inside = false) {
@@ -13,11 +13,11 @@ export function fieldErrors(error) {
     ({ field: (field ?? "").replace(/^inputs\[0\]/, "input").replace(/^spec\./, ""), description: description ?? "is not right" }));
 }
 
-/** The id of the control at a path. */
-export const idOf = (path) => `field-${path.replace(/[^A-Za-z0-9_-]/g, (letter) => `-${letter.codePointAt(0).toString(16)}-`)}`;
+/** Keeps the ids of two forms on one page apart: <${Scope.Provider} value="left">. */
+export const Scope = createContext("");
 
-/** A sentence of a violation: "is 3; it must be between …" becomes "Seed is 3; it must be between …". */
-export const sentenceOf = (name, description) => `${name} ${description}`;
+/** The id of the control at a path. */
+export const idOf = (path, scope = "") => `field${scope}-${path.replace(/[^A-Za-z0-9_-]/g, (letter) => `-${letter.codePointAt(0).toString(16)}-`)}`;
 
 /**
  * A label, a control and what belongs to it. `children` is a function that gets the attributes of the control.
@@ -25,7 +25,7 @@ export const sentenceOf = (name, description) => `${name} ${description}`;
  */
 export function Field({ path, label, hint, errors, inside, wide, children }) {
   const wrong = errorsAt(errors, path, inside);
-  const id = idOf(path);
+  const id = idOf(path, useContext(Scope));
   const attributes = {
     id,
     "data-path": path,
