@@ -33,6 +33,7 @@ function Notices({ run }) {
   const unknown = answer.prediction.unknownColumns ?? [];
   const usage = answer.prediction.textUsage;
   return html`
+    ${run.stale && run.phase !== "running" && run.phase !== "waiting" && html`<p class="notice">This is the answer to the question before.</p>`}
     ${answer.preview && html`<p class="notice">A first guess from a look at the whole input; the estimate follows.</p>`}
     ${unknown.length > 0 && html`<p class="notice" dir="auto">The model does not know the category of ${unknown.join(", ")} and took it as unknown.</p>`}
     ${usage?.truncated && html`<p class="notice">The model read ${count(usage.tokensUsed)} of ${count(usage.tokens)} tokens; what comes after was not seen.</p>`}`;

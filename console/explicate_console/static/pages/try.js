@@ -33,12 +33,12 @@ function useForm(here) {
   }, [address]);
   useEffect(() => {
     if (form.choice.model || !models.length) return;
-    const ready = models.find((each) => stateOf(each) === "ready" && each.labels?.includes("live")) ?? models[0];
+    const ready = firstModel(models);
     setForm((now) => ({ ...now, choice: { model: ready.model } }));
   }, [models, form.choice.model]);
   useEffect(() => {
     if (info) setForm((now) => ({ ...now, input: fitsInput(info, now.input) ? now.input : emptyInput(info, now.input), options: fitting(info, now.options) }));
-  }, [info]);
+  }, [info, form.input === null]);
   const change = (key, prefix) => (value) => {
     setForm((now) => ({ ...now, [key]: value }));
     setErrors((now) => now.filter((each) => !each.field.startsWith(prefix)));
@@ -46,10 +46,24 @@ function useForm(here) {
   return { form, setForm, info, error, asked, errors, setErrors, change };
 }
 
+/** A model that serves, one that is asked by typing before one that wants a file. */
+function firstModel(models) {
+  const live = models.filter((each) => stateOf(each) === "ready" && each.labels?.includes("live"));
+  return FIRST_KINDS.map((kind) => live.find((each) => each.inputKind === kind)).find(Boolean) ?? live[0] ?? models[0];
+}
+
+const FIRST_KINDS = ["INPUT_KIND_TEXT", "INPUT_KIND_TABULAR"];
+
 const fitting = (info, options) => (info.methods?.length && !info.methods.includes(options.method) ? { ...options, method: "auto" } : options);
 
 /** Notes the model and options in the address bar, never the input, so that a reload keeps the form. */
 const noteAddress = (form) => history.replaceState(null, "", toHash(form).hash);
+
+/** Brings the head of the answer into view where it is not seen. */
+function showAnswer(element) {
+  const { top } = element.getBoundingClientRect();
+  if (top < 0 || top > innerHeight * 0.7) element.scrollIntoView({ block: "start" });
+}
 
 /** The changes of the input that were made on the answer, each with the run before it. */
 function useSteps(explaining, setForm) {
@@ -114,7 +128,7 @@ export default function Try({ here }) {
     setPicked(null);
     noteAddress(form);
     explaining[only](question(info, form.choice, input, form.options));
-    if (answerRef.current.getBoundingClientRect().top > innerHeight * 0.75) answerRef.current.scrollIntoView({ block: "start" });
+    showAnswer(answerRef.current);
     return true;
   };
   const ask = (only) => { if (info && fitsInput(info, form.input) && send(only, form.input)) steps.clear(); };
