@@ -47,7 +47,7 @@ async function explainOnce(asked, signal, told) {
   const timeoutMs = Math.min(limitOf(asked.info, "maxCallSeconds"), 3600) * 1000 + SPARE_MS;
   for await (const response of stream("InferenceService/StreamExplain", { spec: asked.spec }, { signal, timeoutMs })) {
     raw = completed(response, raw);
-    told({ answer: read(response), raw, stale: false });
+    told({ answer: read(response), raw, stale: false, heardAt: performance.now() });
   }
 }
 
