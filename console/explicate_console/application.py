@@ -15,9 +15,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from explicate._wire.channel import channel_credentials, channel_options
+from explicate_console.console_settings import ConsoleSettings
 from explicate_console.gateway.connect import Gateway
 from explicate_console.security import Guard
-from explicate_console.console_settings import ConsoleSettings
 from explicate_console.style import style_sheet
 
 STATIC = resources.files("explicate_console") / "static"
