@@ -30,6 +30,7 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+_PORTS = {"http": 80, "https": 443}
 _METHODS = ("GET", "HEAD", "POST")
 
 
@@ -67,13 +68,11 @@ class Guard:
         if name is None or not self._hosts.has(name):
             return 421, f"this console is not known by the name {host[:200]!r}; --host NAME makes it so"
         origin = headers.get("origin")
-        if origin is not None and _netloc(origin) != _netloc(f"{origin.partition(':')[0]}://{host}"):
-            return 403, "a page from elsewhere may not ask this console"
-        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") and not _opens_the_page(
-            scope, headers
-        ):
-            return 403, "a page from elsewhere may not ask this console"
-        return None
+        site = headers.get("sec-fetch-site", "same-origin")
+        own = site in ("same-origin", "none") or _opens_the_page(scope, headers)
+        if own and (origin is None or _is_of(origin, host)):
+            return None
+        return 403, "a page from elsewhere may not ask this console"
 
 
 class Hosts:
@@ -111,16 +110,17 @@ def _host_name(host: str) -> str | None:
     return parts.hostname.rstrip(".").lower()
 
 
-def _netloc(url: str) -> tuple[str, int | None] | None:
-    """Host and port of a URL; None where it has none, as "null" of a page without an origin."""
+def _is_of(origin: str, host: str) -> bool:
+    """Whether an Origin header names the host and port that were asked; the scheme may be that of a proxy with TLS."""
+    scheme = origin.partition(":")[0]
+    if scheme not in _PORTS:  # "null" of a page without an origin, too
+        return False
     try:
-        parts = urlsplit(url)
-        port = parts.port
+        asked, told = urlsplit(f"{scheme}://{host}"), urlsplit(origin)
+        same_port = (asked.port or _PORTS[scheme]) == (told.port or _PORTS[scheme])
     except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return None
-    return parts.hostname.rstrip(".").lower(), port or {"http": 80, "https": 443}[parts.scheme]
+        return False
+    return same_port and asked.hostname == told.hostname
 
 
 def _opens_the_page(scope: Scope, headers: Headers) -> bool:

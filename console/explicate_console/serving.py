@@ -32,7 +32,12 @@ def serve(settings: ConsoleSettings) -> None:
         UsageError: it cannot listen there, or is not to.
     """
     listening.check(settings)
-    listener = listening.listener(settings)
+    with listening.listener(settings) as listener:
+        console_server(settings).run(sockets=[listener])
+
+
+def console_server(settings: ConsoleSettings) -> ConsoleServer:
+    """The server that is to be given a socket that listens."""
     config = uvicorn.Config(
         console_app(settings),
         http=LimitedProtocol,
@@ -49,7 +54,7 @@ def serve(settings: ConsoleSettings) -> None:
         h11_max_incomplete_event_size=_HEADER_BYTES,
         limit_concurrency=_MOST_CONNECTIONS,
     )
-    ConsoleServer(config, settings).run(sockets=[listener])
+    return ConsoleServer(config, settings)
 
 
 class ConsoleServer(uvicorn.Server):
@@ -86,7 +91,7 @@ class ConsoleServer(uvicorn.Server):
 
     async def _look(self) -> None:
         if reason := await self._gateway.why_unreachable():
-            notes.say(f"{reason}; the page is there, and finds the server when it comes")
+            notes.say(f"{reason} The page is there already, and finds the server when it comes")
 
 
 class LimitedProtocol(H11Protocol):
