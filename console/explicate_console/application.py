@@ -18,7 +18,7 @@ from explicate._wire.channel import channel_credentials, channel_options
 from explicate_console.gateway.connect import Gateway
 from explicate_console.security import Guard
 from explicate_console.console_settings import ConsoleSettings
-from explicate_console.style import style_sheet
+from explicate.views.look.sheets import style_sheet
 
 STATIC = resources.files("explicate_console") / "static"
 
