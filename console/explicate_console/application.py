@@ -15,10 +15,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from explicate._wire.channel import channel_credentials, channel_options
+from explicate.views.look.sheets import style_sheet
+from explicate_console.console_settings import ConsoleSettings
 from explicate_console.gateway.connect import Gateway
 from explicate_console.security import Guard
-from explicate_console.console_settings import ConsoleSettings
-from explicate.views.look.sheets import style_sheet
 
 STATIC = resources.files("explicate_console") / "static"
 

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from explicate.views.look.palette import DARK, LEAST_RGB, LIGHT, LOWERS_RGB, MOST_RGB, RAISES_RGB, SERIES, hexadecimal, rgb
+from explicate.views.look.palette import (
+    DARK,
+    LEAST_RGB,
+    LIGHT,
+    LOWERS_RGB,
+    MOST_RGB,
+    RAISES_RGB,
+    SERIES,
+    hexadecimal,
+    rgb,
+)
 from explicate.views.look.sheets import chart_style, marks_style, page_style, style_sheet
 
 ROOT = Path(__file__).parents[3]

@@ -287,7 +287,9 @@ class TestPictures:
 
     def test_colours_say_what_the_column_holds(self):
         low, high = palette.hexadecimal(palette.LEAST_RGB), palette.hexadecimal(palette.MOST_RGB)
-        colours = [colour and charts._rgb(colour) for colour in charts._colours([1, None, 2.5, 1000, float("nan")])]
+        colours = [
+            colour and palette.hexadecimal(colour) for colour in charts._colours([1, None, 2.5, 1000, float("nan")])
+        ]
         assert (colours[0], colours[1], colours[3], colours[4]) == (low, None, high, None)
         assert colours[2] == palette.hexadecimal(palette.MIDDLE_RGB)  # by rank: 1000 does not take it
         assert set(charts._colours(["clerk", "driver"])) == {palette.MIDDLE_RGB}

@@ -28,7 +28,7 @@ def fragment(result: ExplainResult) -> str:
 
 
 def drawing(result: ExplainResult, output: int = 0, *, most: int | None = None) -> str:
-    """The input alone, coloured by what each part adds to one output; the page that it is set into needs `marks_style()`.
+    """The input alone, coloured by what each part adds to one output; its page needs `marks_style()`.
 
     most: of a table only so many of its strongest columns.
     """

@@ -90,7 +90,11 @@ def swarm(title: str, features: Sequence[str], label: str, rows: Sequence[Sample
         places = _stacked([scale.x(amount) for amount, _ in dots])
         for (amount, _), (x, offset), colour in zip(dots, places, colours, strict=True):
             parts.append(_dot(x, _middle(number) + offset, colour if has_values else _hue(amount)))
-    scheme: list[tuple[str, _Paint]] = [("column holds the least", LEAST_RGB), ("the most", MOST_RGB), ("no order", MIDDLE_RGB)]
+    scheme: list[tuple[str, _Paint]] = [
+        ("column holds the least", LEAST_RGB),
+        ("the most", MOST_RGB),
+        ("no order", MIDDLE_RGB),
+    ]
     legend = _legend(scheme if has_values else [("raises the output", "raises"), ("lowers it", "lowers")])
     return _svg(title, len(features), [*parts, legend])
 

@@ -116,7 +116,7 @@ LOWERS_LIGHT_RGB: Rgb = (103, 169, 207)  # a lighter blue of the same scale: bla
 # white and as light as is seen on a dark page.
 LEAST_RGB, MIDDLE_RGB, MOST_RGB = (63, 154, 90), (128, 128, 128), (153, 112, 171)
 
-# Lines and bars of a drawing that neither raise nor lower: what is looked at, what it is compared with, what was chosen.
+# Lines and bars of a drawing that neither raise nor lower: what is looked at, what it is compared with, and a third.
 FIRST, SECOND, THIRD = "#14505c", "#c46f9d", "#7a6a00"
 FIRST_ON_DARK = "#63b8c2"
 QUIET = "#808080"  # what is there to compare with: a diagonal, a simple model, axes
