@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from importlib import resources
 
 import grpc
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from explicate._wire.channel import channel_credentials, channel_options
+from explicate.sentences.glossary import glossary
 from explicate.views.look.sheets import style_sheet
 from explicate_console.console_settings import ConsoleSettings
 from explicate_console.gateway.connect import Gateway
@@ -36,6 +38,7 @@ def console_app(settings: ConsoleSettings) -> Starlette:
         routes=[
             Route("/", _page),
             Route("/style.css", _style),
+            Route("/words.json", _words),
             Mount("/static", StaticFiles(directory=str(STATIC))),
             Route("/{service:path}", _call, methods=["POST"]),
         ],
@@ -50,6 +53,12 @@ async def _page(_request: Request) -> Response:
 
 async def _style(_request: Request) -> Response:
     return Response(style_sheet(), media_type="text/css")
+
+
+async def _words(request: Request) -> Response:
+    """The glossary by group and name, each a title and what it says; `?lang=de` for another language."""
+    groups = glossary(request.query_params.get("lang", "en"))
+    return JSONResponse({g: {name: asdict(term) for name, term in terms.items()} for g, terms in groups.items()})
 
 
 async def _call(request: Request) -> Response:
