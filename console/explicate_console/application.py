@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from importlib import resources
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from explicate.sentences.glossary import glossary
+from explicate.views.look.sheets import style_sheet
 from explicate_console.console_settings import ConsoleSettings
 from explicate_console.gateway.connect import Gateway, open_channel
 from explicate_console.security import Guard
-from explicate_console.style import style_sheet
 
 STATIC = resources.files("explicate_console") / "static"
 
@@ -34,6 +36,7 @@ def console_app(settings: ConsoleSettings) -> Starlette:
         routes=[
             Route("/", _page),
             Route("/style.css", _style),
+            Route("/words.json", _words),
             Mount("/static", StaticFiles(directory=str(STATIC))),
             Route("/healthz", _alive),
             Route("/{service}/{method}", _Call()),
@@ -54,6 +57,12 @@ async def _style(_request: Request) -> Response:
 async def _alive(_request: Request) -> Response:
     """Of the console itself; of the server, grpc.health.v1.Health/Check through the gateway tells."""
     return PlainTextResponse("ok\n")
+
+
+async def _words(request: Request) -> Response:
+    """The glossary by group and name, each a title and what it says; `?lang=de` for another language."""
+    groups = glossary(request.query_params.get("lang", "en"))
+    return JSONResponse({g: {name: asdict(term) for name, term in terms.items()} for g, terms in groups.items()})
 
 
 class _Call:
