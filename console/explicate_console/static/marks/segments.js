@@ -1,6 +1,6 @@
 // The image with its segments laid over it, and a list of them that shows where each one lies.
 import { html, useEffect, useRef, useState } from "/static/vendor/htm-preact-standalone.js";
-import { Figure, Key, usePlaces } from "/static/marks/common.js";
+import { Figure, Key, More, usePlaces } from "/static/marks/common.js";
 import { paintSegments, whereabouts } from "/static/marks/segment_map.js";
 
 const LISTED = 12; // segments before the rest is asked for
@@ -20,8 +20,7 @@ export default function Segments({ answer, output = 0, opacity = 0.72, onPick })
         onBlur=${() => point(null)} onPointerLeave=${() => point(null)} onClick=${() => { point(place); onPick?.(items[place]); }}>
         <span><bdi dir="auto">${items[place].name}</bdi> <span class="mark-quiet">${whereabouts(items[place], answer)}</span></span>
         <${Figure} item=${items[place]} answer=${answer} /></button></li>`)}</ol>
-      ${places.length > LISTED && html`<button class="mark-more" aria-expanded=${all} onClick=${() => showAll(!all)}>
-        ${all ? "Show fewer" : `Show the other ${places.length - LISTED}`}</button>`}</div>
+      <${More} hidden=${places.length - shown.length} all=${all} toggle=${() => showAll(!all)} /></div>
     <${Key} answer=${answer} />
   </section>`;
 }
