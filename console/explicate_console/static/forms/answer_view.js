@@ -66,9 +66,9 @@ export default function AnswerView(props) {
   const { run } = props;
   const { answer } = run;
   return html`<div class=${`answer-body ${run.stale ? "stale" : ""}`} aria-busy=${run.stale}>
-    <section aria-label="Prediction"><${Prediction} answer=${answer} /></section>
     <${Notices} run=${run} />
+    <${Prediction} answer=${answer} />
     <${Explanation} ...${props} />
-    ${run.only === "explain" && !run.stale && html`<section class="told" aria-label="In words"><${Told} answer=${answer} /></section>`}
+    ${run.only === "explain" && !run.stale && html`<${Told} answer=${answer} />`}
   </div>`;
 }

@@ -18,7 +18,7 @@ const SPARE_MS = 2000; // so that the server's own limit ends a call, with the b
 export function question(info, choice, input, options) {
   const message = inputMessage(info, input);
   const spec = { model: modelRef(choice), input: message, options: optionsMessage(info, options) };
-  return { info, choice, input, options, spec, shown: message.image ? { image: { url: input.image.url } } : message };
+  return { info, choice, input, options, spec, shown: message.image ? { image: { content: input.image.file } } : message };
 }
 
 /** An answer of a stream with the features and segments of the one before, where it leaves them out. */
