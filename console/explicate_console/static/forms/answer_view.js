@@ -1,6 +1,8 @@
 // The answer of a run: what is predicted, the input with its parts coloured, the numbers, and what they say in words.
 import { html, useState } from "/static/vendor/htm-preact-standalone.js";
 import EditPanel, { isEditable, withCells } from "/static/forms/edit_panel.js";
+import Moved from "/static/forms/moved.js";
+import TakeAlong from "/static/forms/take_along.js";
 import { Change, Interactions } from "/static/forms/together.js";
 import { cell } from "/static/format.js";
 import Bars from "/static/marks/bars.js";
@@ -38,7 +40,7 @@ function Notices({ run }) {
 
 const textOf = (value) => (value === null ? null : String(value));
 
-function Explanation({ run, picked, onPick, onInput, onCancel }) {
+function Explanation({ run, picked, onPick, onInput }) {
   const [chosen, setOutput] = useState(0);
   const { answer, asked } = run;
   const output = Math.min(chosen, answer.outputs.length - 1);
@@ -54,21 +56,27 @@ function Explanation({ run, picked, onPick, onInput, onCancel }) {
     <section class="explained" aria-label="The input with its parts coloured">
       <${Explained} answer=${answer} output=${output} onPick=${pick} />
       ${answer.kind !== "image" && html`<p class="hint">Choose ${answer.kind === "row" ? "a column" : "a word"} to change it and see the answer move.</p>`}
-      ${picked && settled && html`<${EditPanel} item=${picked} info=${asked.info} input=${asked.input} onInput=${onInput} onCancel=${onCancel} />`}
+      ${picked && settled && html`<${EditPanel} item=${picked} info=${asked.info} input=${asked.input} onInput=${onInput} onCancel=${() => onPick(null)} />`}
     </section>
     <${Numbers} answer=${answer} output=${output} />
     ${!run.stale && html`<${Interactions} answer=${answer} output=${output} />
       <${Change} answer=${answer} onTake=${settled ? take : undefined} />`}`;
 }
 
-/** @param {{run: object, picked: object|null, onPick: Function, onInput: Function, onCancel: Function}} props */
+/**
+ * What the page Try shows of a run: what a change did, the answer, and what to take along.
+ * @param {{run: object, form: object, steps: object[], onUndo: Function, picked: object|null, onPick: Function, onInput: Function}} props
+ */
 export default function AnswerView(props) {
-  const { run } = props;
+  const { run, form, steps, onUndo } = props;
   const { answer } = run;
-  return html`<div class=${`answer-body ${run.stale ? "stale" : ""}`} aria-busy=${run.stale}>
-    <${Notices} run=${run} />
-    <${Prediction} answer=${answer} />
-    <${Explanation} ...${props} />
-    ${run.only === "explain" && !run.stale && html`<${Told} answer=${answer} />`}
-  </div>`;
+  return html`
+    <${Moved} steps=${steps} run=${run} onUndo=${onUndo} />
+    ${answer && html`<div class=${`answer-body ${run.stale ? "stale" : ""}`} aria-busy=${run.stale}>
+      <${Notices} run=${run} />
+      <${Prediction} answer=${answer} />
+      <${Explanation} ...${props} />
+      ${run.only === "explain" && !run.stale && html`<${Told} answer=${answer} />`}
+    </div>`}
+    ${answer && !run.stale && run.phase !== "running" && html`<${TakeAlong} run=${run} form=${form} />`}`;
 }
