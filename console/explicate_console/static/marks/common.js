@@ -108,12 +108,12 @@ export function Key({ answer, children = null }) {
     <span><span class="mark-dashed">dashed</span> the ${answer.confidence ?? ""} interval holds 0, or is not known</span>${children}</p>`;
 }
 
-/** A table of bars. heads: [{title, axis, className}], one a column; on narrow pages each row takes two lines. */
+/** A table of bars. heads: [{title, axis, isSaid, className}], one a column, isSaid: told, but not shown; on narrow pages each row takes two lines. */
 export function Table({ caption, heads, className = "", children }) {
   return html`<table class=${`mark-table ${className}`} role="table">
     <caption class="mark-said">${caption}</caption>
-    <thead role="rowgroup"><tr role="row">${heads.map(({ title, axis, className: name }) => html`<th role="columnheader" scope="col" class=${name}>
-      ${axis && html`<${Axis} at=${axis.at} values=${axis.values} />`}<span class=${axis ? "mark-said" : ""}>${title}</span></th>`)}</tr></thead>
+    <thead role="rowgroup"><tr role="row">${heads.map(({ title, axis, isSaid, className: name }) => html`<th role="columnheader" scope="col" class=${name}>
+      ${axis && html`<${Axis} at=${axis.at} values=${axis.values} />`}<span class=${axis || isSaid ? "mark-said" : ""}>${title}</span></th>`)}</tr></thead>
     <tbody role="rowgroup">${children}</tbody></table>`;
 }
 

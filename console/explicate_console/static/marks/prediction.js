@@ -31,7 +31,7 @@ function Scores({ prediction }) {
   return html`<div>
     <p class="mark-outcome">${saying(prediction)}</p>
     <${Table} className="mark-scores" caption=${`Probability of each ${noun}`} heads=${[{ title: noun, className: "mark-head" },
-      { title: "bar", className: "mark-track-cell" }, { title: "probability", className: "mark-figures mark-adds" }]}>
+      { title: "bar", isSaid: true, className: "mark-track-cell" }, { title: "probability", className: "mark-figures mark-adds" }]}>
       ${shown.map((score) => html`<${Score} key=${score.index} score=${score} given=${given.has(score.label)} />`)}
     <//>
     <${More} hidden=${sorted.length - shown.length} all=${all && sorted.length > SHOWN} toggle=${() => showAll(!all)} />
