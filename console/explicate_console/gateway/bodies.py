@@ -9,7 +9,6 @@ import asyncio
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import grpc
 from google.protobuf import json_format
@@ -24,7 +23,6 @@ _COMPRESSED = 1
 _ENVELOPE = struct.Struct(">BI")
 _BODY_WITHIN_S = 60.0  # 24 MiB at 3.4 Mbit/s
 _LARGE_BYTES = 32 * 1024  # JSON of that size takes a millisecond or two
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -34,30 +32,33 @@ class Codec:
     media: str
     in_json: bool
 
-    async def parsed(self, kind: type[Message], body: bytes) -> Message:
-        """The message; raises Failure where the body is not one."""
-        return await _off_the_loop(len(body), lambda: self._parse(kind, body))
+    async def read(self, kind: type[Message], body: bytes) -> bytes:
+        """The body as protobuf; raises Failure where it is not a message of the kind."""
+        return await _off_the_loop(body, lambda: self._read(kind, body))
 
-    async def written(self, message: Message) -> bytes:
-        """The bytes of a message."""
-        return await _off_the_loop(message.ByteSize(), lambda: self._write(message))
+    async def written(self, kind: type[Message], answer: bytes) -> bytes:
+        """What the server said, in protobuf, as the caller wants it; raises Failure where it is not of the kind."""
+        return await _off_the_loop(answer, lambda: self._write(kind, answer)) if self.in_json else answer
 
-    def _parse(self, kind: type[Message], body: bytes) -> Message:
+    def _read(self, kind: type[Message], body: bytes) -> bytes:
         try:
-            if not self.in_json:
-                return kind.FromString(body)
-            return json_format.Parse(body.decode("utf-8"), kind())
+            if self.in_json:
+                return json_format.Parse(body.decode("utf-8"), kind()).SerializeToString()
+            kind.FromString(body)
         except UnicodeDecodeError as error:
             raise invalid(f"the body is not UTF-8 from byte {error.start} on") from None
         except RecursionError:
             raise invalid("the body is nested too deeply") from None
         except (DecodeError, json_format.ParseError, ValueError, TypeError, OverflowError) as error:
             raise invalid(f"the body is not of type {kind.DESCRIPTOR.full_name}: {_clipped(str(error))}") from None
+        return body
 
-    def _write(self, message: Message) -> bytes:
-        if not self.in_json:
-            return message.SerializeToString()
-        return json_format.MessageToJson(message, indent=None, ensure_ascii=False).encode()
+    def _write(self, kind: type[Message], answer: bytes) -> bytes:
+        try:
+            return json_format.MessageToJson(kind.FromString(answer), indent=None, ensure_ascii=False).encode()
+        except DecodeError:
+            message = f"the server's answer is not of type {kind.DESCRIPTOR.full_name}; is it of another version?"
+            raise Failure(grpc.StatusCode.INTERNAL, message) from None
 
 
 def codec(request: Request, method: Method) -> Codec:
@@ -110,8 +111,8 @@ def enveloped(message: bytes, *, flags: int = 0) -> bytes:
     return _ENVELOPE.pack(flags, len(message)) + message
 
 
-async def _off_the_loop(size: int, make: Callable[[], _Made]) -> _Made:
-    return make() if size < _LARGE_BYTES else await asyncio.to_thread(make)
+async def _off_the_loop(of: bytes, make: Callable[[], bytes]) -> bytes:
+    return make() if len(of) < _LARGE_BYTES else await asyncio.to_thread(make)
 
 
 def _clipped(text: str, most: int = 500) -> str:
