@@ -66,8 +66,9 @@ async def test_a_stream_grows_to_the_answer_of_the_call_without_one(media: str, 
     kind = messages.StreamExplainResponse
     estimates = [json_format.Parse(each, kind()) if in_json else kind.FromString(each) for each in answer.messages]
     assert len(estimates) >= 1
-    values = [each.value for each in estimates[-1].result.explanation.outputs[0].attributions]
-    assert values == [each.value for each in wanted.explanation.outputs[0].attributions]
+    values = list(estimates[-1].result.explanation.attributions[0].values)
+    assert values == pytest.approx(list(wanted.result.explanation.attributions[0].values), abs=1e-5)
+    assert any(values)
 
 
 async def test_every_method_of_the_contract_is_reached(tiny_repository: Path) -> None:
@@ -278,17 +279,17 @@ async def test_the_time_that_a_call_gives_is_the_calls() -> None:
         await asyncio.Event().wait()
         return b""
 
-    async with made_server({PREDICT: slow}) as (_, target), running_console(target, timeout_s=0.3) as url:
+    async with made_server({PREDICT: slow}) as (_, target), running_console(target, timeout_s=0.8) as url:
         told = await asked(url, PREDICT, connect_timeout_ms="200")
         usual = await asked(url, PREDICT)
         none = await asked(url, PREDICT, connect_timeout_ms="0")
     for answer in (told, usual, none):
         assert (answer.status, answer.json["code"]) == (504, "deadline_exceeded")
         assert target in answer.json["message"]
-    assert left[0] is not None
-    assert left[0] <= 0.2
-    assert left[1] is not None
-    assert 0.2 < left[1] <= 0.3
+    first, second = left[:2]  # what the server sees is a moment's more, by the clocks of two threads
+    assert first is not None
+    assert second is not None
+    assert first < 0.3 < second < 0.9
 
 
 async def test_what_belongs_to_a_call_is_passed_on_and_nothing_else() -> None:

@@ -116,6 +116,7 @@ async def _off_the_loop(of: bytes, make: Callable[[], bytes]) -> bytes:
 
 
 def _clipped(text: str, most: int = 500) -> str:
+    text = " ".join(text.split())
     return text if len(text) <= most else f"{text[:most]}…"
 
 
