@@ -1,11 +1,17 @@
 """The console's gateway: every method over HTTP, as JSON and as protobuf, against real servers and broken ones."""
 
 import asyncio
+import http.client
 import json
+import signal
 import socket
+import ssl
 import struct
 import threading
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +26,10 @@ from explicate.v1 import model_service_pb2
 from explicate_console import serving
 from explicate_console.gateway import bodies
 from explicate_console.gateway.rpc_methods import METHODS
-from support.console import Answer, asked, envelope, made_server, running_console
-from support.harness import TEXT, explain_request, predict_request, running_server, stream_request
+from explicate_server.security.tokens import Right, Token, digest_of, line_of, new_token
+from support.certificates import Authority
+from support.console import Answer, asked, envelope, made_server, running_console, started_console
+from support.harness import TEXT, explain_request, predict_request, running_server, server_process, stream_request
 
 INFERENCE, MODELS = "/explicate.v1.InferenceService", "/explicate.v1.ModelService"
 PREDICT, EXPLAIN, STREAM = f"{INFERENCE}/Predict", f"{INFERENCE}/Explain", f"{INFERENCE}/StreamExplain"
@@ -470,6 +478,68 @@ async def test_a_console_that_ends_says_so_to_open_calls(path: str) -> None:
         answer: Answer = await asking
     document = answer.end["error"] if path == STREAM else answer.json
     assert document == {"code": "unavailable", "message": "the console is stopping"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_process_with_an_open_stream_at_once(number: signal.Signals, tiny_repository: Path) -> None:
+    with (
+        server_process(tiny_repository, "--threads", "1") as (_, target),
+        started_console(target) as (process, url),
+        ThreadPoolExecutor(1) as pool,
+        _opened_stream(url) as response,
+    ):
+        assert json.loads(_next(response)[1])["models"]  # what there is at first
+        last = pool.submit(_next, response)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=5)
+        flags, message = last.result(timeout=5)
+    assert (out, err, process.returncode) == ("", "", 0)
+    assert flags == 2
+    assert json.loads(message) == {"error": {"code": "unavailable", "message": "the console is stopping"}}
+
+
+@contextmanager
+def _opened_stream(url: str) -> Iterator[http.client.HTTPResponse]:
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+    connection.request("POST", WATCH, envelope(b"{}"), {"content-type": JSON_STREAM})
+    try:
+        yield connection.getresponse()
+    finally:
+        connection.close()
+
+
+def _next(response: http.client.HTTPResponse) -> tuple[int, bytes]:
+    flags, length = struct.unpack(">BI", response.read(5))
+    return flags, response.read(length)
+
+
+async def test_a_token_of_the_browser_counts_and_not_one_of_the_console(tiny_repository: Path, tmp_path: Path) -> None:
+    secret, tokens = new_token(), tmp_path / "tokens"
+    tokens.write_text(line_of(Token("asker", frozenset({Right.PREDICT}), digest_of(secret))) + "\n")
+    tokens.chmod(0o600)
+    async with running_server(tiny_repository, tokens=str(tokens)) as running, running_console(running.target) as url:
+        without = await asked(url, PREDICT, body(predict_request(TEXT)))
+        wrong = await asked(url, PREDICT, body(predict_request(TEXT)), authorization="Bearer wrong")
+        in_query = await asked(url, f"{PREDICT}?token={secret}", body(predict_request(TEXT)), cookie=f"token={secret}")
+        right = await asked(url, PREDICT, body(predict_request(TEXT)), authorization=f"Bearer {secret}")
+        not_allowed = await asked(url, EXPLAIN, body(explain_request(TEXT)), authorization=f"Bearer {secret}")
+    for answer in (without, wrong, in_query):
+        assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert right.status == 200
+    assert (not_allowed.status, not_allowed.json["code"]) == (403, "permission_denied")
+
+
+async def test_the_page_is_served_encrypted_where_a_certificate_is_given(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    issued = authority.issue("page")
+    trusted = ssl.create_default_context(cafile=authority.cert)
+    async with running_console("127.0.0.1:1", cert=issued.cert, key=issued.key) as url:
+        secure = url.replace("http://", "https://")
+        answered = await asyncio.to_thread(urllib.request.urlopen, f"{secure}/healthz", context=trusted, timeout=10)
+        assert (answered.status, answered.read()) == (200, b"ok\n")
+        with pytest.raises(OSError):  # noqa: PT011 - a connection that is closed, or reset
+            await asked(url, "/healthz", method="GET")
 
 
 async def _connected(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
