@@ -221,10 +221,16 @@ async def test_a_body_over_the_limit_is_refused_while_it_is_read() -> None:
         in_chunks = await asked(url, GET, _chunks(40))
         stream = await asked(url, STREAM, envelope(b" " * 100_000), content_type=JSON_STREAM)
         fits = await asked(url, GET, b" " * 99_998 + b"{}")
+    async with running_console("127.0.0.1:1") as url:
+        many = await asked(url, PREDICT, b'{"inputs": [' + b"{}," * 200_000 + b"{}]}")
+        array = await asked(url, PREDICT, b'{"inputs": [' + b"1," * 2_500_001 + b"1]}")
     for answer in (declared, in_chunks):
         assert (answer.status, answer.json["code"]) == (413, "resource_exhausted")
         assert "100,000 bytes" in answer.json["message"]
     assert (stream.status, stream.end["error"]["code"]) == (200, "resource_exhausted")
+    for answer in (many, array):
+        assert (answer.status, answer.json["code"]) == (413, "resource_exhausted")
+        assert "200,000 objects" in answer.json["message"]
     assert fits.json["code"] == "unavailable"
 
 
