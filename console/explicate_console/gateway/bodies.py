@@ -21,6 +21,8 @@ from explicate_console.gateway.rpc_methods import Method
 
 END_STREAM = 2
 _COMPRESSED = 1
+# What json_format lets through of values of the wrong kind.
+_OF_JSON = (ValueError, TypeError, OverflowError, AttributeError, LookupError)
 _ENVELOPE = struct.Struct(">BI")
 _BODY_WITHIN_S = 60.0  # 24 MiB at 3.4 Mbit/s
 _LARGE_BYTES = 32 * 1024  # JSON of that size takes a millisecond or two
@@ -58,7 +60,7 @@ class Codec:
             raise invalid(f"the body is not UTF-8 from byte {error.start} on") from None
         except RecursionError:
             raise invalid("the body is nested too deeply") from None
-        except (DecodeError, json_format.ParseError, ValueError, TypeError, OverflowError) as error:
+        except (DecodeError, json_format.ParseError, *_OF_JSON) as error:
             raise invalid(f"the body is not of type {kind.DESCRIPTOR.full_name}: {_clipped(str(error))}") from None
         return body
 
