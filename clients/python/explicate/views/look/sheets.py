@@ -15,14 +15,14 @@ from explicate.views.look.palette import DARK, DRAWN_ON, LIGHT, Theme
 
 @cache
 def style_sheet() -> str:
-    """All of it as CSS: what the console serves to its pages."""
+    """All of it as CSS: what every page has, and what the console serves to its own."""
     return f"{_colours()}\n{_rules('page.css')}\n{_rules('marks.css')}\n"
 
 
 @cache
 def page_style() -> str:
-    """A `<style>` for the head of a page that people look at: a report, a leaderboard."""
-    return f"<style>\n{_colours()}\n{_rules('page.css')}\n</style>"
+    """The same as a `<style>` for the head of a page that needs nothing else: a report, a leaderboard."""
+    return f"<style>\n{style_sheet()}</style>"
 
 
 @cache
