@@ -34,15 +34,15 @@ def marks_style() -> str:
 @cache
 def chart_style() -> str:
     """A `<style>` inside of an SVG chart that also stands alone: its class is `explicate-chart`."""
-    font = "font-family:system-ui,sans-serif"
-    rules = [f".explicate-chart{{color-scheme:light dark;{font}}}", _chart_rules(LIGHT)]
+    rules = [".explicate-chart{color-scheme:light dark;font-family:system-ui,sans-serif}"]
+    rules += [".explicate-chart .halo{stroke-width:3px;stroke-opacity:.85}", _chart_rules(LIGHT)]
     rules.append(f"@media screen and (prefers-color-scheme:dark){{{_chart_rules(DARK)}}}")
     return f"<style>{''.join(rules)}</style>"
 
 
 def _chart_rules(theme: Theme) -> str:
     fills = {"page": theme.paper, "raises": theme.raises, "lowers": theme.lowers}
-    strokes = {"line": theme.edge, "faint": theme.line, "whisker": theme.ink}
+    strokes = {"line": theme.edge, "faint": theme.line, "whisker": theme.ink, "halo": theme.paper}
     rules = [f".explicate-chart .{name}{{fill:{colour}}}" for name, colour in fills.items()]
     rules += [f".explicate-chart .{name}{{stroke:{colour}}}" for name, colour in strokes.items()]
     return f".explicate-chart text{{fill:{theme.ink}}}{''.join(rules)}"
