@@ -102,10 +102,10 @@ export function usePlaces(answer, items) {
 }
 
 /** What the colours and lines of a mark mean. */
-export function Key({ answer, children = null }) {
+export function Key({ answer, unsure = "dashed" }) {
   return html`<p class="mark-key"><span><span class="mark-swatch raises"></span>raises</span>
     <span><span class="mark-swatch lowers"></span>lowers</span>
-    <span><span class="mark-dashed">dashed</span> the ${answer.confidence ?? ""} interval holds 0, or is not known</span>${children}</p>`;
+    <span><span class="mark-dashed">${unsure}</span> the ${answer.confidence ?? ""} interval holds 0, or is not known</span></p>`;
 }
 
 /** A table of bars. heads: [{title, axis, isSaid, className}], one a column, isSaid: told, but not shown; on narrow pages each row takes two lines. */

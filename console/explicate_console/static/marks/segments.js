@@ -20,7 +20,7 @@ export default function Segments({ answer, output = 0, opacity = 0.72, onPick })
       <div class="mark-list"><ol>${shown.map((place) => html`<${Listed} item=${items[place]} answer=${answer} isPointed=${pointed === place} point=${point} pick=${pick} />`)}</ol>
         <${More} hidden=${places.length - shown.length} all=${all} toggle=${() => showAll(!all)} /></div>
     </div>
-    <${Key} answer=${answer}><span>striped, too</span><//>
+    <${Key} answer=${answer} unsure="dashed or striped" />
   </section>`;
 }
 
