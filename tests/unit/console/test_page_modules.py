@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import NULL_VALUE
 
 from explicate._wire.decoding import ExplainAnswers
 from explicate._wire.encoding import input_message
@@ -119,7 +120,7 @@ def _summary(result: ExplainResult) -> dict[str, Any]:
     options = explanation.options
     text, row = result.text_pair is not None, result.row is not None
     change = explanation.change
-    return _without_nan(
+    summary: dict[str, Any] = _without_nan(
         {
             "kind": "image" if result.image else "row" if row else "pair" if text else "text",
             "final": result.final,
@@ -157,6 +158,7 @@ def _summary(result: ExplainResult) -> dict[str, Any]:
             },
         }
     )
+    return summary
 
 
 def _camel(name: str) -> str:
@@ -333,7 +335,8 @@ def _row_response() -> inference_pb.ExplainResponse:
     attribution = _attribute(explanation)
     attribution.reference_index, attribution.reference_label = 0, "other"
     change = explanation.change.columns.add(column="age", distance=0.5)
-    getattr(change, "from").number, change.to.missing = 34, 0
+    getattr(change, "from").number = 34
+    change.to.missing = NULL_VALUE
     explanation.change.after.SetInParent()
     explanation.change.end = changes_pb.CHANGE_END_BUDGET
     _options(explanation, space=2, masking=explanation_pb.MASKING_BACKGROUND)

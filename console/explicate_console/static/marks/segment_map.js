@@ -133,12 +133,21 @@ export function middles({ width, height, places }, count) {
     const place = places[pixel];
     if (place < count && (best[place] < 0 || far[pixel] > far[best[place]])) best[place] = pixel;
   }
-  return best.map((pixel) => {
-    if (pixel < 0) return null;
-    const [column, row] = [pixel % width, Math.floor(pixel / width)];
-    const reach = (step, most) => { let far = 0; while (far < most && places[pixel + (far + 1) * step] === places[pixel]) far += 1; return far; };
-    const [left, right, up, below] = [reach(-1, column), reach(1, width - 1 - column), reach(-width, row), reach(width, height - 1 - row)];
-    return { x: column + (right - left + 1) / 2, y: row + (below - up + 1) / 2, across: left + right + 1, down: up + below + 1 };
+  return best.map((start) => {
+    if (start < 0) return null;
+    const run = (pixel, step, before, after) => { // pixels of the same place on both sides of one
+      const reach = (towards, most) => { let far = 0; while (far < most && places[pixel + (far + 1) * towards] === places[pixel]) far += 1; return far; };
+      return [reach(-step, before), reach(step, after)];
+    };
+    const along = (pixel) => run(pixel, 1, pixel % width, width - 1 - (pixel % width));
+    const upright = (pixel) => run(pixel, width, Math.floor(pixel / width), height - 1 - Math.floor(pixel / width));
+    const [left, right] = along(start);
+    const centred = start + Math.floor((right - left) / 2);
+    const [up, below] = upright(centred);
+    const pixel = centred + Math.floor((below - up) / 2) * width;
+    const across = along(pixel);
+    return { x: (pixel % width) + (across[1] - across[0] + 1) / 2, y: Math.floor(pixel / width) + 0.5,
+      across: across[0] + across[1] + 1, down: up + below + 1 };
   });
 }
 
