@@ -78,7 +78,7 @@ test("a change says no more than was tried", () => {
 
 test("what is unsure is said to be so", () => {
   const unsure = answered({ features: FEATURES, stopReason: "STOP_REASON_BUDGET", attributions: [{ values: [0.1, 0.2], lower: [-0.1, 0.1], upper: [0.3, 0.3] }] });
-  assert.match(notToConclude(unsure).join(" "), /One interval holds 0/);
+  assert.match(notToConclude(unsure).join(" "), /One interval here holds 0/);
   const guessed = answered({ features: FEATURES, preview: true, attributions: [{ values: [0.1, 0.2], lower: ["NaN", "NaN"], upper: ["NaN", "NaN"] }] });
   assert.match(notToConclude(guessed).join(" "), /no intervals/);
   assert.match(stopReason(guessed), /preview/);
