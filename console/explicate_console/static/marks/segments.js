@@ -42,7 +42,7 @@ function Picture({ answer, items, opacity, pointed, point, pick }) {
     return items[segmentMap.places[Math.floor(y) * segmentMap.width + Math.floor(x)]] ?? null;
   };
   return html`<figure class="mark-picture">
-    <div class="mark-frame" style=${{ "--across": usage.width, "--down": usage.height }}>
+    <div class="mark-frame" style=${{ "--image-width": usage.width, "--image-height": usage.height }}>
       <canvas ref=${photo} width="1" height="1" class="mark-photo" role="img" aria-label="The image as the model was given it, upright"></canvas>
       ${segmentMap && html`<canvas ref=${overlay} class="mark-overlay" style=${boxOf(usage)} role="img"
         aria-label=${`${items.length} ${answer.nouns} over the image; the list has their figures`}

@@ -49,15 +49,17 @@ export function howSure(answer) {
 
 const SCALES = { probability: "the probability of", logit: "the logit of", value: "the value of" };
 
+const STARTS = { text: "the text without its words", pair: "the texts without their words", row: "typical rows", image: "the image with all its parts hidden" };
+
 /** What the numbers are, in a sentence or two. */
 export function whatItIs(answer) {
   const [output] = answer.outputs;
   if (!output) return "";
   const of = `${SCALES[answer.space] ?? "the output"} “${output.name}”`;
   const each = answer.outputs.length > 1 ? "each output, such as " : "";
-  const start = answer.baselineNote || (answer.kind === "row" || answer.kind === "image" ? `an input without its ${answer.nouns}` : "a text without its words");
+  const start = answer.baselineNote || STARTS[answer.kind];
   const sum = answer.quality.additivityGap === null ? "" : ` All of them lead from the output for ${start} to the output as it is.`;
-  return `Each number is what a ${answer.noun} adds to ${each}${of}: with + it raises it, with - it lowers it.${sum}`;
+  return `Each number is what a ${answer.noun} adds to ${each}${of}: with + it raises it, with − it lowers it.${sum}`;
 }
 
 /** The names in the glossary's group "not" that hold for an answer, each with words of our own where it is not at hand. */
