@@ -26,7 +26,7 @@ function Scores({ prediction }) {
   const given = new Set(prediction.labels ?? [prediction.label]);
   const sorted = [...prediction.scores].sort((one, other) => other.probability - one.probability || one.index - other.index);
   const first = sorted.filter(({ label }) => given.has(label));
-  const few = new Set([...first, ...sorted].slice(0, Math.max(SHOWN, first.length + 1))); // the answer is always among them
+  const few = new Set([...new Set([...first, ...sorted])].slice(0, Math.max(SHOWN, first.length + 1))); // the answer is always among them
   const shown = all ? sorted : sorted.filter((score) => few.has(score));
   const noun = prediction.labels ? "label" : "class";
   return html`<div>

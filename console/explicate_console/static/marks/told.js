@@ -16,7 +16,7 @@ export default function Told({ answer }) {
     <h3>What the numbers are</h3>
     <p>${whatItIs(answer)} ${scale}</p>
     <h3>How sure it is</h3>
-    <ul class="mark-sure">${howSure(answer).map((line) => html`<li>${line}</li>`)}</ul>
+    <ul class=${answer.stopReason === "exact" ? "" : "mark-sure"}>${howSure(answer).map((line) => html`<li>${line}</li>`)}</ul>
     <h3>What not to conclude</h3>
     <ul>${notToConclude(answer, term).map((line) => html`<li>${line}</li>`)}</ul>
     <details><summary>How it was computed</summary><dl class="mark-facts">${facts(answer, term).map(([name, value, says]) => html`<div><dt>${name}</dt>
