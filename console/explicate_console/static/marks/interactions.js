@@ -12,19 +12,19 @@ export default function Interactions({ answer, output = 0 }) {
   if (!answer.final) return html`<${Awaited} title=${title} rows=${answer.options.interactions} />`;
   if (!pairs.length) {
     const why = answer.stopReason === "deadline" ? "there was no time left" : "too little was evaluated";
-    return html`<section class="mark" aria-label=${title}><h3>${title}</h3><p class="mark-quiet">None are told: ${why}.</p></section>`;
+    return html`<div role="group" class="mark" aria-label=${title}><h3>${title}</h3><p class="mark-quiet">None are told: ${why}.</p></div>`;
   }
   const range = extent(pairs);
   const at = scale(range);
   const heads = [{ title: `two ${answer.nouns}`, className: "mark-head" }, { title: "bar", axis: { at, values: ticks(...range, 5) }, className: "mark-track-cell" },
     { title: "together", className: "mark-figures mark-adds" }];
-  return html`<section class="mark mark-interactions" aria-label=${title}><h3>${title}</h3>
+  return html`<div role="group" class="mark mark-interactions" aria-label=${title}><h3>${title}</h3>
     <p class="mark-quiet">Half of each is part of the value of each of the two. Below 0 one makes the other superfluous, or turns it around.</p>
     <${Table} caption=${title} heads=${heads}>
       ${pairs.map((pair) => html`<${Row} head=${html`<${Pair} names=${[pair.first, pair.second].map((place) => explained.items[place]?.name ?? "")} />`} cells=${[
         [html`<${Track} at=${at} item=${pair} />`, "mark-track-cell"],
         [html`<${Figure} item=${pair} answer=${answer} />`, "mark-figures mark-adds"]]} />`)}
-    <//><${Key} answer=${answer} /></section>`;
+    <//><${Key} answer=${answer} /></div>`;
 }
 
 function Pair({ names: [first, second] }) {

@@ -9,10 +9,10 @@ const SHOWN = 8; // classes before the rest is asked for
 export default function Prediction({ answer }) {
   const { prediction } = answer;
   const note = notAsGiven(prediction);
-  return html`<section class="mark mark-prediction" aria-label="Prediction">
+  return html`<div role="group" class="mark mark-prediction" aria-label="Prediction">
     ${prediction.value !== null ? html`<${Value} prediction=${prediction} />` : html`<${Scores} prediction=${prediction} />`}
     ${note && html`<p class="mark-note">${note}</p>`}
-  </section>`;
+  </div>`;
 }
 
 function Value({ prediction }) {

@@ -9,7 +9,7 @@ import "/static/marks/common.js";
 export default function Told({ answer }) {
   const term = useGlossary();
   const scale = term("scale", answer.space)?.says;
-  return html`<section class="mark mark-told" aria-label="In plain words">
+  return html`<div role="group" class="mark mark-told" aria-label="In plain words">
     <div class="mark-sentences" lang=${answer.language || undefined}>
       ${answer.sentences.map((sentence) => html`<p dir="auto">${sentence}</p>`)}
       ${!answer.final && html`<p class="mark-quiet">The answer in words comes with the last estimate.</p>`}</div>
@@ -21,7 +21,7 @@ export default function Told({ answer }) {
     <ul>${notToConclude(answer, term).map((line) => html`<li>${line}</li>`)}</ul>
     <details><summary>How it was computed</summary><dl class="mark-facts">${facts(answer, term).map(([name, value, says]) => html`<div><dt>${name}</dt>
       <dd><bdi dir="auto">${value}</bdi>${says && html`<span class="mark-quiet mark-says">${says}</span>`}</dd></div>`)}</dl></details>
-  </section>`;
+  </div>`;
 }
 
 /** [name, value, what it means] of each. */

@@ -21,7 +21,7 @@ export default function Waterfall({ answer, output = 0, top = 10 }) {
   const { decimals } = answer;
   const heads = [{ title: "step", className: "mark-head" }, { title: "bar", axis: { at, values: ticks(...range, 5) }, className: TRACK },
     { title: "adds", className: ADDS }, { title: "reaches", className: REACHES }];
-  return html`<section class="mark mark-waterfall" aria-label=${`From the baseline to ${explained.name}, step by step`}>
+  return html`<div role="group" class="mark mark-waterfall" aria-label=${`From the baseline to ${explained.name}, step by step`}>
     <${Table} caption=${`Steps from the baseline to ${explained.name}`} heads=${heads}>
       <${End} name=${startOf(answer)} value=${explained.baseline} at=${at} decimals=${decimals} isFirst />
       ${found.map((step) => html`<${Step} step=${step} answer=${answer} at=${at} />`)}
@@ -29,7 +29,7 @@ export default function Waterfall({ answer, output = 0, top = 10 }) {
       <${End} name=${answer.kind === "text" || answer.kind === "pair" ? "as written" : "as it is"} value=${explained.instance} at=${at} decimals=${decimals} />
     <//>
     <${Key} answer=${answer} />
-  </section>`;
+  </div>`;
 }
 
 function startOf(answer) {

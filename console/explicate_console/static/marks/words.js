@@ -15,7 +15,7 @@ export default function Words({ answer, output = 0, onPick }) {
   const first = Math.min(stop, items.length - 1); // the word that the Tab key goes to
   const point = (place) => { show(place); setStop(place); };
   const titles = texts.length > 1 ? ["First text", "Second text"] : [""];
-  return html`<section class="mark mark-words" ref=${box} aria-label=${`The text, and what each ${answer.noun} adds to ${name}`}>
+  return html`<div role="group" class="mark mark-words" ref=${box} aria-label=${`The text, and what each ${answer.noun} adds to ${name}`}>
     ${texts.map((found, number) => html`${titles[number] && html`<p class="mark-quiet mark-title">${titles[number]}</p>`}
       <div class="mark-text" dir="auto" role="group" aria-label=${`${titles[number] || "Text"}; arrow keys go from ${answer.noun} to ${answer.noun}`}
         onKeyDown=${(event) => move(event, box.current)} onPointerLeave=${() => show(null)}>
@@ -23,7 +23,7 @@ export default function Words({ answer, output = 0, onPick }) {
           stop=${first} point=${point} onPick=${onPick} />`)}</div>`)}
     <${Detail} item=${items[shown]} answer=${answer} output=${output} />
     <${Key} answer=${answer} />
-  </section>`;
+  </div>`;
 }
 
 function Piece({ piece, item, answer, most, stop, point, onPick }) {
