@@ -57,7 +57,7 @@ async function predictOnce(asked, signal, told) {
   const raw = await call("InferenceService/Predict", { model: asked.spec.model, inputs: [asked.spec.input] }, { signal });
   const result = { model: raw.model, prediction: raw.predictions?.[0], timing: raw.timing };
   const answer = (await reader(asked.shown))({ result });
-  answer.prediction.target ??= asked.info.bundle?.targetName ?? null;
+  answer.prediction.target ||= asked.info.bundle?.targetName ?? null;
   told({ answer, raw, stale: false });
 }
 
