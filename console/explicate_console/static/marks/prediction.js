@@ -26,12 +26,13 @@ function Scores({ prediction }) {
   const given = new Set(prediction.labels ?? [prediction.label]);
   const sorted = [...prediction.scores].sort((one, other) => other.probability - one.probability || one.index - other.index);
   const first = sorted.filter(({ label }) => given.has(label));
-  const shown = all ? sorted : [...new Set([...first.slice(0, SHOWN), ...sorted.slice(0, SHOWN)])].slice(0, Math.max(SHOWN, first.length));
+  const few = new Set([...first, ...sorted].slice(0, Math.max(SHOWN, first.length + 1))); // the answer is always among them
+  const shown = all ? sorted : sorted.filter((score) => few.has(score));
   const noun = prediction.labels ? "label" : "class";
   return html`<div>
     <p class="mark-outcome">${saying(prediction)}</p>
     <${Table} className="mark-scores" caption=${`Probability of each ${noun}`} heads=${[{ title: noun, className: "mark-head" },
-      { title: "bar", className: "mark-track-cell" }, { title: "probability", className: "mark-figures mark-adds" }]}>
+      { title: "bar", isSaid: true, className: "mark-track-cell" }, { title: "probability", className: "mark-figures mark-adds" }]}>
       ${shown.map((score) => html`<${Score} key=${score.index} score=${score} given=${given.has(score.label)} />`)}
     <//>
     <${More} hidden=${sorted.length - shown.length} all=${all && sorted.length > SHOWN} toggle=${() => showAll(!all)} />
