@@ -11,17 +11,24 @@ const ROUNDING = 1e-6; // of the largest value: models compute in float32, and n
  * @param {object[]} pairs as pairItems gives them
  * @param {{independent?: boolean, sign?: 1|-1, told?: Map<number, object>|null}} how independent: whether the estimates are;
  *   sign: 1 for right minus left, -1 for left minus right; told: differences that were estimated themselves, by the place of the pair
- * @returns {object[]} the pairs with {valueLeft, halfLeft, valueRight, halfRight, difference, half, beyond}; beyond: whether
+ * @returns {object[]} the pairs with {nth, of, valueLeft, halfLeft, valueRight, halfRight, difference, half, beyond}; beyond: whether
  *   chance does not explain the difference, null where that is not known
  */
 export function differences(pairs, { independent = true, sign = 1, told = null } = {}) {
-  const sums = pairs.map((pair) => ({ ...pair, ...sides(pair) }));
+  const sums = numbered(pairs).map((pair) => ({ ...pair, ...sides(pair) }));
   const rounding = ROUNDING * Math.max(0, ...sums.flatMap((each) => [size(each.valueLeft), size(each.valueRight)]));
   const full = sums.map((each, place) => {
     const apart = told?.get(place) ?? apartOf(each, independent, sign);
     return { ...each, ...apart, beyond: beyond(apart, rounding) };
   });
   return full.sort((one, other) => rank(other) - rank(one) || weight(other) - weight(one));
+}
+
+/** With {nth, of}: which of the pairs of one name each is, in reading order. */
+function numbered(pairs) {
+  const named = new Map();
+  for (const pair of pairs) named.set(pair.name, [...(named.get(pair.name) ?? []), pair]);
+  return pairs.map((pair) => ({ ...pair, nth: named.get(pair.name).indexOf(pair) + 1, of: named.get(pair.name).length }));
 }
 
 /** The value and half width of a side: of several items the sum, whose errors may go together. */

@@ -91,6 +91,7 @@ function Name({ row }) {
   const cut = [row.left.length, row.right.length];
   return html`<th scope="row" role="rowheader">
     <span class="part-name" dir="auto" tabindex=${text.length > LONG ? 0 : undefined}>${text}</span>
+    ${row.of > 1 && html`<span class="half">place ${row.nth} of ${row.of}</span>`}
     ${Math.max(...cut) > 1 && Math.min(...cut) > 0 && html`<span class="half">${cut[0]} of A, ${cut[1]} of B, summed</span>`}</th>`;
 }
 

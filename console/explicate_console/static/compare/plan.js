@@ -21,8 +21,9 @@ export function unfit(differs, info) {
 }
 
 /**
- * The comparison as it is asked: {differs, sides: [{letter, title, spec, input}], contrast: spec or null, sameInput, predictFirst}.
- * The sides draw with two seeds, so that the errors of their estimates are independent.
+ * The comparison as it is asked: {differs, sides: [{letter, title, spec, input}], contrast: spec or null, sameInput, independent, predictFirst}.
+ * The sides draw with two seeds, so that the errors of their estimates are independent; beside a contrast, which tells the
+ * difference itself, with one, so that they are of the sample that it is of.
  */
 export function planOf(form, info) {
   const input = inputMessage(info, form.input);
@@ -30,12 +31,13 @@ export function planOf(form, info) {
   const base = baseOptions(form, info);
   const few = classesOf(info).length <= MOST_CLASSES;
   const target = few && classesOf(info).length > 1 ? { all: {} } : undefined;
+  const independent = form.differs !== "contrast";
   const sides = SIDES[form.differs](form).map(({ title, choice, options }, side) => ({
     letter: "AB"[side], title, input: inputs[side],
-    spec: { model: modelRef(choice), input: inputs[side], options: { ...base, ...(target && { target }), ...options, seed: (base.seed + side) % SEEDS } },
+    spec: { model: modelRef(choice), input: inputs[side], options: { ...base, ...(target && { target }), ...options, seed: (base.seed + (independent ? side : 0)) % SEEDS } },
   }));
   return { differs: form.differs, sides, contrast: form.differs === "contrast" ? contrastOf(form, sides[0].spec) : null,
-    sameInput: form.differs !== "inputs", predictFirst: !few && !sides[0].spec.options.target };
+    sameInput: form.differs !== "inputs", independent, predictFirst: !few && !sides[0].spec.options.target };
 }
 
 function baseOptions({ differs, options }, info) {

@@ -6,7 +6,7 @@ import Paired from "/static/compare/paired.js";
 import { pairItems } from "/static/compare/pairing.js";
 import { agreementWords, cautions, costWords, differenceWords, outputFor, predictionWords, stopWords, unlikeWords } from "/static/compare/wording.js";
 
-/** Everything that is told of two final answers; pure but for nothing. */
+/** Everything that is told of two final answers; a pure function. */
 export function compare(plan, [left, right], contrast, label) {
   const [one, other] = [left, right].map((answer) => ({ answer, output: answer.outputs[outputFor(answer, label)] }));
   const unlike = one.output && other.output ? unlikeWords(left, right) : "One side has no explanation.";
@@ -15,7 +15,7 @@ export function compare(plan, [left, right], contrast, label) {
   const { pairs, why } = pairItems(part(one), part(other), { sameInput: plan.sameInput });
   const against = contrast?.outputs[0] ?? null;
   const told = against && toldBy(against, pairs);
-  const rows = differences(pairs, { sign: plan.differs === "contrast" ? -1 : 1, told });
+  const rows = differences(pairs, { independent: plan.independent, sign: plan.differs === "contrast" ? -1 : 1, told });
   const sides = told ? [contrast] : [left, right];
   return { why, rows, contrast: told ? against : null, exact: sides.every(isExact), decimals: Math.max(left.decimals, right.decimals) };
 }
@@ -48,7 +48,7 @@ export default function Told({ plan, answers, contrast, contrastError, tookS, la
   const noun = plan.sameInput && left.noun !== right.noun ? "part" : left.noun;
   const words = { ...found, nouns: noun === left.noun ? left.nouns : "parts" };
   const heading = plan.differs === "contrast" ? "A − B" : "B − A";
-  const context = { differs: plan.differs, contrast: found.contrast, paired: rows.filter((row) => row.difference !== null).length, exact: found.exact };
+  const context = { differs: plan.differs, contrast: found.contrast, independent: plan.independent, summed: rows.some((row) => row.left.length > 1 || row.right.length > 1), paired: rows.filter((row) => row.difference !== null).length, exact: found.exact };
   return html`<section class="told" aria-labelledby="differences">
     <h2 id="differences">Differences</h2>
     ${labels.length > 1 && html`<${ClassChoice} labels=${labels} label=${label} onLabel=${onLabel} />`}

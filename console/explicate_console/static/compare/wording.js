@@ -23,14 +23,14 @@ export function outputFor(answer, label) {
 export function predictionWords(left, right, { differs, label }) {
   if (left.prediction.value !== null && right.prediction.value !== null) return [valueWords(left.prediction, right.prediction)];
   if (differs === "classes" || differs === "contrast") return classWords(left, right);
-  const told = [decisionWords(left.prediction, right.prediction)];
+  const decided = decisionWords(left.prediction, right.prediction);
   const [one, other] = [left, right].map((answer) => answer.prediction.scores.find((score) => score.label === label));
   if (one && other) {
     const points = 100 * (other.probability - one.probability);
-    const far = Math.abs(points) < 0.05 ? "no different in B" : `${plainNumber(Math.abs(points), 1)} percentage points ${points > 0 ? "higher" : "lower"} in B`;
-    told.push(`The probability of ${quoted(label)} is ${share(one.probability)} in A and ${share(other.probability)} in B: ${far}.`);
+    const far = Math.abs(points) < 0.05 ? "the same" : `${plainNumber(Math.abs(points), 1)} percentage points ${points > 0 ? "higher" : "lower"} in B`;
+    return [decided, `The probability of ${quoted(label)} is ${share(one.probability)} in A and ${share(other.probability)} in B: ${far}.`];
   }
-  return told;
+  return [decided];
 }
 
 function valueWords(one, other) {
@@ -67,7 +67,8 @@ export function differenceWords(rows, { nouns, decimals, contrast, exact }) {
     told.push(`They are farthest apart at ${pairName(first)}: ${number(first.valueLeft, decimals)} in A, ${number(first.valueRight, decimals)} in B.`);
   }
   if (unknown) told.push(`Of ${unknown} ${nouns} nobody can say whether it is chance: one side gives no interval.`);
-  if (leftOnly || rightOnly) told.push(`${leftOnly} of A have no counterpart in B, and ${rightOnly} of B none in A.`);
+  const alone = [[leftOnly, "A"], [rightOnly, "B"]].filter(([many]) => many).map(([many, letter]) => `${many} in ${letter} only`);
+  if (alone.length) told.push(`Of the ${nouns} that have no counterpart, ${alone.join(" and ")}.`);
   return told;
 }
 
@@ -115,17 +116,20 @@ export function unlikeWords(left, right) {
 }
 
 /** What the differences do not say. */
-export function cautions(left, right, { differs, contrast, paired, exact }) {
+export function cautions(left, right, { differs, contrast, independent, summed, paired, exact }) {
   const told = [];
-  const per = left.confidence === right.confidence && left.confidence !== null ? share(left.confidence) : null;
+  const per = left.confidence === right.confidence && left.confidence !== null ? `${Number((100 * left.confidence).toFixed(2))}%` : null;
   if (contrast) told.push("The difference was estimated as one number from the same evaluations (a contrast), with an interval of its own; it is not the two columns subtracted.");
-  else if (!exact && per) {
+  else if (!exact && !independent) {
+    told.push("A and B come from one sample, so their errors may go together: the half width of a difference is a + b, the most that it can be.");
+  } else if (!exact && per) {
     told.push(`A and B draw their samples with two seeds, so their errors are independent: the half width of a difference is √(a² + b²), at ${per} as the two intervals.`);
   } else if (!exact) told.push("The two sides have intervals of different confidence, so whether a difference is chance is told loosely.");
   if (!exact && per && paired > 1) {
     told.push(`Each interval holds for its own part. If nothing differed at all, about ${plainNumber((1 - left.confidence) * paired, 1)} of ${paired} would still look as if they did.`);
   }
-  if (differs !== "methods" && left.masking !== right.masking) told.push(maskingWords(left, right));
+  if (!exact && summed) told.push("Where one side has several parts in place of one, their numbers and their half widths are added up.");
+  if (left.masking !== right.masking) told.push(maskingWords(left, right));
   return [...told, ...CAUTIONS[differs](left, right)];
 }
 
@@ -135,8 +139,6 @@ const CAUTIONS = {
   versions: () => ["A difference says that the versions weigh this input differently, not which of them is right. One input is one input: the Rows page has many."],
   classes: (left) => [left.space === "probability" ? "Probabilities sum to one: what raises one class must lower others, so opposite signs are no finding of their own." : "What raises one class may raise the other, too: choose “A rather than B” for what tells them apart."],
   contrast: () => ["A part that raises both classes alike is close to 0 here, however much it raises each."],
-  methods: (left, right) => [
-    ...(left.masking === right.masking ? [] : [maskingWords(left, right)]),
-    "Two methods ask two questions: a difference that chance does not explain is one of the questions, and not an error of either."],
+  methods: () => ["Two methods ask two questions: a difference that chance does not explain is one of the questions, and not an error of either."],
   inputs: () => ["What a part adds depends on all that is beside it: a part that both inputs have can get another number because of the rest."],
 };
