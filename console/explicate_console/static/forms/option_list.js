@@ -72,6 +72,7 @@ export function rangeText({ low, above, high }) {
 /** The default of a number for a method, in words. */
 export function defaultText(option, info, method) {
   const value = defaultsOf(info, method)[option.key];
+  if (method === "auto" && value !== defaultsOf(info, "exact-shap")[option.key]) return "by the method";
   if (value !== undefined) return plain(Number(value));
   return option.none ?? (option.grows ? "by the input" : "the server's");
 }
