@@ -7,9 +7,10 @@ import { Disc, Square } from "/static/compare/paired.js";
 import { outputFor, stopWords } from "/static/compare/wording.js";
 
 function Failure({ error, onAgain }) {
+  const untold = (error.violations ?? []).filter(({ description }) => !error.message.includes(description));
   return html`<div class="notice bad side-notice" role="alert">
     <p dir="auto">${error.message}</p>
-    ${(error.violations ?? []).length > 0 && html`<ul>${error.violations.map((each) => html`<li dir="auto"><code>${each.field}</code> ${each.description}</li>`)}</ul>`}
+    ${untold.length > 0 && html`<ul>${untold.map((each) => html`<li dir="auto"><code>${each.field}</code> ${each.description}</li>`)}</ul>`}
     ${error.requestId && html`<p class="quiet">Request ${error.requestId}</p>`}
     <button onClick=${onAgain}>Ask this side again</button></div>`;
 }
