@@ -3,9 +3,10 @@ import { html } from "/static/vendor/htm-preact-standalone.js";
 import { Field, Scope } from "/static/forms/field.js";
 import InputForm from "/static/forms/input_form.js";
 import ModelChoice from "/static/forms/model_choice.js";
-import { classesOf } from "/static/forms/model_info.js";
+import { classesOf, statusOf } from "/static/forms/model_info.js";
 import { METHODS } from "/static/forms/option_list.js";
 import OptionsForm from "/static/forms/options_form.js";
+import { useServer } from "/static/server.js";
 import { DIFFERS } from "/static/compare/address.js";
 import { unfit } from "/static/compare/plan.js";
 
@@ -38,10 +39,19 @@ export function Sides({ form, info, set }) {
   if (form.differs === "versions") {
     return html`<div class="two">
       <${ModelChoice} legend="A: model" value=${form.left} onChange=${(left) => set({ left, ...(left.model !== form.left.model && { right: null }) })} />
-      <${Scope.Provider} value="-b"><${ModelChoice} legend="B: model" value=${form.right} onChange=${(right) => set({ right })} /><//></div>`;
+      <${Scope.Provider} value="-b"><${ModelChoice} legend="B: model" value=${form.right} onChange=${(right) => set({ right })} /><//></div>
+      <${SameVersion} form=${form} />`;
   }
   return html`<${ModelChoice} value=${form.left} onChange=${(left) => set({ left })} />
     ${info && !unfit(form.differs, info) && html`<${Differing} form=${form} info=${info} set=${set} />`}`;
+}
+
+/** A word where both sides would be answered by one version, such as of a model that has only one. */
+function SameVersion({ form }) {
+  const { models } = useServer();
+  const [one, other] = [form.left, form.right].map((choice) => statusOf(models, choice));
+  if (!one || one !== other) return null;
+  return html`<p class="hint">Both sides are version ${one.version} of ${one.model}: only chance can tell them apart. Another version is loaded on the page Models.</p>`;
 }
 
 function Differing({ form, info, set }) {
