@@ -215,5 +215,6 @@ def test_a_comparison_is_whole_and_accessible_in_every_look(visitor, console, lo
         left, right = [side.bounding_box() for side in page.locator(".sides .side").all()]
         assert left and right
         assert (left["x"] == right["x"]) == (looks["width"] == 390)  # below each other, or beside
+        assert [shift for shift in visited.shifts() if shift["value"] > 0.01] == []  # while both streams grew
         assert visited.too_wide() == []
         assert visited.inaccessible() == []

@@ -55,7 +55,13 @@ function Plot({ scale, row }) {
     <${Dot} scale=${scale} value=${row.valueRight} half=${row.halfRight} y=${24} square /></svg>`;
 }
 
-const halfText = (half, decimals) => (half === null ? "no interval" : half > 0 ? `± ${plainNumber(half, decimals)}` : "exact");
+/** "± 0.012"; what is not quite nothing does not read as that. */
+function halfText(half, decimals) {
+  if (half === null) return "no interval";
+  if (half === 0) return "exact";
+  const least = 10 ** -decimals;
+  return half < least / 2 ? `± <${plainNumber(least, decimals)}` : `± ${plainNumber(half, decimals)}`;
+}
 
 function Side({ letter, value, half, items, decimals }) {
   if (!items.length) return html`<td class="number" role="cell"><span class="which">${letter} </span><span class="quiet">not there</span></td>`;
@@ -68,7 +74,8 @@ function verdict(row) {
   if (!row.right.length) return "only A has it";
   if (row.difference === null) return "not known";
   if (row.beyond === null) return "chance or not: not known";
-  return row.beyond ? "differs" : "may be chance";
+  if (row.beyond) return "differs";
+  return row.half === 0 ? "the same" : "may be chance";
 }
 
 function Difference({ row, heading, decimals }) {

@@ -59,8 +59,7 @@ export function differenceWords(rows, { nouns, decimals, contrast, exact }) {
   const told = [];
   if (contrast) told.push(contrastWords(rows, contrast, { decimals, beyond, paired, nouns }));
   else if (paired && unknown < paired) {
-    told.push(exact ? `${beyond} of ${paired} ${nouns} get another number in B. Both sides are exact, so none of it is chance.`
-      : `${beyond} of ${paired} ${nouns} differ by more than chance explains; ${within} may differ by chance alone.`);
+    told.push(exact ? exactWords(beyond, paired, nouns) : chanceWords(beyond, within, nouns));
   }
   const [first] = rows;
   if (!contrast && paired && first.difference !== null && first.beyond !== false) {
@@ -70,6 +69,16 @@ export function differenceWords(rows, { nouns, decimals, contrast, exact }) {
   const alone = [[leftOnly, "A"], [rightOnly, "B"]].filter(([many]) => many).map(([many, letter]) => `${many} in ${letter} only`);
   if (alone.length) told.push(`Of the ${nouns} that have no counterpart, ${alone.join(" and ")}.`);
   return told;
+}
+
+function exactWords(beyond, paired, nouns) {
+  if (!beyond) return `All ${paired} ${nouns} get the same number in A and in B.`;
+  return `${beyond} of ${paired} ${nouns} get another number in B. Both sides are exact, so none of it is chance.`;
+}
+
+function chanceWords(beyond, within, nouns) {
+  if (!beyond) return `None of ${within} ${nouns} differs by more than chance explains. That does not say that they are the same: more evaluations see smaller differences.`;
+  return `${beyond} of ${beyond + within} ${nouns} differ by more than chance explains; ${within || "none"} may differ by chance alone.`;
 }
 
 function contrastWords(rows, contrast, { decimals, beyond, paired, nouns }) {

@@ -90,12 +90,11 @@ function Results({ run }) {
   const { label, labels, setChosen } = useLabel(run);
   if (!plan) return null;
   const done = sides.every((side) => side.state === "done") && contrast?.state !== "asking";
-  const failed = sides.some((side) => side.state === "failed" || side.state === "cancelled");
   return html`
     <div class="sides">${plan.sides.map((each, side) => html`<${Side} letter=${each.letter} title=${each.title} side=${sides[side]} label=${label} onAgain=${() => run.again(side)} />`)}</div>
-    ${done ? html`<${Told} plan=${plan} answers=${sides.map((side) => side.answer)} tookS=${sides.map((side) => side.tookS)} label=${label} labels=${labels} onLabel=${setChosen}
-        contrast=${contrast?.state === "done" ? contrast.answer : null} contrastError=${contrast?.error ?? null} />`
-      : html`<section class="told"><h2>Differences</h2><p class="quiet">${failed ? "There is nothing to compare before both sides have answered." : "They are told when both sides have answered."}</p></section>`}`;
+    ${done && html`<${Told} plan=${plan} answers=${sides.map((side) => side.answer)} tookS=${sides.map((side) => side.tookS)} label=${label} labels=${labels} onLabel=${setChosen}
+        contrast=${contrast?.state === "done" ? contrast.answer : null} contrastError=${contrast?.error ?? null} />`}
+    ${!done && !run.running && html`<p class="quiet">There is nothing to compare before both sides have answered.</p>`}`;
 }
 
 function Share() {
@@ -129,9 +128,9 @@ export default function Compare({ here }) {
         ${model.error && html`<p class="notice bad side-notice" role="alert" dir="auto">${model.error.message}</p>`}
         ${blocked && html`<p class="notice side-notice">${blocked}</p>`}
         ${info && kindOf(info) && form.input && html`<${Inputs} form=${form} info=${info} set=${set} errors=${errors} />
-          <${Shared} form=${form} info=${info} set=${set} errors=${errors} />`}
-        <p class="actions"><button class="primary" disabled=${!info || Boolean(blocked)}>Compare</button>
-          <button type="button" disabled=${!run.running} onClick=${run.cancel}>Cancel</button><${Share} /></p>
+          <${Shared} form=${form} info=${info} set=${set} errors=${errors} />
+          <p class="actions"><button class="primary" disabled=${Boolean(blocked)}>Compare</button>
+            <button type="button" disabled=${!run.running} onClick=${run.cancel}>Cancel</button><${Share} /></p>`}
       </div>
     </form>
     <p class="status" role="status">${statusWords(run)}</p>
