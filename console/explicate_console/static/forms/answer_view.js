@@ -1,6 +1,6 @@
 // The answer of a run: what is predicted, the input with its parts coloured, the numbers, and what they say in words.
 import { html, useState } from "/static/vendor/htm-preact-standalone.js";
-import EditPanel, { isEditable, withCells } from "/static/forms/edit_panel.js";
+import EditPanel, { isEditable, moved, withCells } from "/static/forms/edit_panel.js";
 import Moved from "/static/forms/moved.js";
 import TakeAlong from "/static/forms/take_along.js";
 import { Change, Interactions } from "/static/forms/together.js";
@@ -48,7 +48,7 @@ function Explanation({ run, picked, onPick, onInput }) {
   const settled = !run.stale && ["done", "stopped", "failed"].includes(run.phase);
   const take = () => {
     const cells = answer.change.columns.map((each) => [each.column, textOf(each.after)]);
-    onInput((input) => withCells(input, Object.fromEntries(cells)), answer.change.columns.map((each) => `${each.column} ${cell(each.before)} → ${cell(each.after)}`).join(", "));
+    onInput((input) => withCells(input, Object.fromEntries(cells)), answer.change.columns.map((each) => `${each.column}: ${moved(cell(each.before), cell(each.after))}`).join(", "));
   };
   const pick = settled ? (item) => isEditable(item) && onPick(item) : undefined;
   return html`
