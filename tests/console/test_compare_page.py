@@ -12,6 +12,7 @@ from playwright.sync_api import Page, Route, expect
 from support.browser import Visit, screenshot
 from support.console import ask, console_process
 from support.harness import server_process
+from support.hostile_models import MARKUP
 from support.versions import copy_with_constant_version
 
 TEXT = "the movie was really good and not bad at all but some actors were rather poor"
@@ -94,8 +95,9 @@ def test_two_versions_are_told_by_the_same_class(visitor, versions_console) -> N
         told = page.locator(".in-short").inner_text()
         assert "2 of 2 words get another number in B. Both sides are exact" in told
         page.get_by_label("Class that is explained").select_option("great")
-        expect(page.locator(".in-short")).to_contain_text("The probability of “⁨great⁩” is 32.1% in A")
-        assert "good" not in page.url and "film" not in page.url
+        expect(page.locator(".in-short")).to_contain_text("The probability of “\u2068great\u2069” is 32.1% in A")
+        assert "good" not in page.url
+        assert "film" not in page.url
 
 
 def test_a_contrast_is_one_number_for_each_word(visited: Visit) -> None:
@@ -213,8 +215,23 @@ def test_a_comparison_is_whole_and_accessible_in_every_look(visitor, console, lo
         expect(page.get_by_text("A and B answered.")).to_be_visible()
         screenshot(page, f"compared-{looks['theme']}-{looks['width']}")
         left, right = [side.bounding_box() for side in page.locator(".sides .side").all()]
-        assert left and right
+        assert left
+        assert right
         assert (left["x"] == right["x"]) == (looks["width"] == 390)  # below each other, or beside
         assert [shift for shift in visited.shifts() if shift["value"] > 0.01] == []  # while both streams grew
+        assert visited.too_wide() == []
+        assert visited.inaccessible() == []
+
+
+def test_hostile_names_of_classes_and_columns_are_only_shown(visitor, console) -> None:  # type: ignore[no-untyped-def]
+    with visitor(console, width=390) as visited:
+        page = _open(visited, "differs=classes&model=hostile")
+        for field in page.locator(".input-form .cells input[type=text]").all():
+            field.fill("1")
+        _compare(page)
+        expect(page.get_by_text("A and B answered.")).to_be_visible()
+        screenshot(page, "compared-hostile")
+        assert MARKUP in page.locator("table.pairs").inner_text()
+        assert page.evaluate("window.hacked") is None
         assert visited.too_wide() == []
         assert visited.inaccessible() == []
