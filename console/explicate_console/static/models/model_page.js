@@ -1,0 +1,68 @@
+// The page of one version of a model.
+import { html, useEffect, useState } from "/static/vendor/htm-preact-standalone.js";
+import { call } from "/static/api.js";
+import { Card } from "/static/models/card.js";
+import { changesOf, titleOf } from "/static/models/changes.js";
+import { ChangeDialog } from "/static/models/change_dialog.js";
+import { Origin, Running, Schema } from "/static/models/described.js";
+import { Interpretability, Standards, TestFigures } from "/static/models/figures.js";
+import { addressOf, Labels, State } from "/static/models/list.js";
+import { Serving } from "/static/models/serving.js";
+import { kindOf, stateOf } from "/static/models/statuses.js";
+
+/** The page; `versions` are the statuses of the model, the newest first. */
+export function ModelPage({ model, wanted, versions, models }) {
+  const version = wanted || liveOf(versions);
+  const { answer, trouble } = useVersion(model, version, models);
+  const [change, ask] = useState(null);
+  return html`<p><a href="#/models">All models</a></p>
+    <h1 dir="auto">${model} <span class="quiet">version ${version || "–"}</span></h1>
+    <${Versions} versions=${versions} shown=${version} />
+    <p class="notice bad" role="alert" hidden=${!trouble}>${trouble}</p>
+    ${!answer && !trouble && html`<p class="quiet" aria-busy="true">Asking for it.</p>`}
+    ${answer && html`<${Standing} answer=${answer} ask=${ask} /><${Serving} answer=${answer} ask=${ask} />
+      ${answer.bundle ? html`<${Described} answer=${answer} />` : html`<p>Its manifest cannot be read, so nothing more is known of it.</p>`}`}
+    ${change && html`<${ChangeDialog} model=${model} change=${change} onClose=${() => ask(null)} />`}`;
+}
+
+function liveOf(versions) {
+  return (versions.find(({ labels = [] }) => labels.includes("live")) ?? versions[0])?.version ?? 0;
+}
+
+/** GetModel's answer for a version, asked again whenever the list was. */
+function useVersion(model, version, models) {
+  const [state, setState] = useState({ key: "", answer: null, trouble: "" });
+  const key = `${model}/${version}`;
+  useEffect(() => {
+    if (!version) return undefined;
+    const ending = new AbortController();
+    call("ModelService/GetModel", { model, version }, { signal: ending.signal }).then(
+      (answer) => setState({ key, answer, trouble: "" }),
+      (error) => { if (error.name !== "AbortError") setState((before) => ({ key, answer: before.key === key ? before.answer : null, trouble: error.message })); },
+    );
+    return () => ending.abort();
+  }, [key, models]);
+  return state.key === key ? state : { answer: null, trouble: "" };
+}
+
+function Versions({ versions, shown }) {
+  if (versions.length < 2) return null;
+  return html`<nav class="versions-of" aria-label="Versions">${versions.map((status) => html`<a key=${status.version} href=${addressOf(status.model, status.version)} aria-current=${status.version === shown ? "true" : undefined}>
+    Version ${status.version}<span class="quiet"> ${[stateOf(status).word, ...(status.labels ?? [])].join(", ")}</span></a>`)}</nav>`;
+}
+
+function Standing({ answer, ask }) {
+  const { status } = answer;
+  return html`<section class="standing"><p><${State} status=${status} /> <${Labels} status=${status} /> <span class="quiet">${kindOf(status)}</span></p>
+    <p class="quiet">${stateOf(status).told}</p>
+    ${status.reason && html`<p class="notice bad" dir="auto">${status.reason}</p>`}
+    <p class="acts">${changesOf(answer).map((change) => html`<button key=${change.kind} onClick=${() => ask(change)}>${titleOf(change)}…</button>`)}</p>
+    <p class="quiet">Each asks first, and says what will happen. Changes need the right admin, where the server asks for tokens.</p></section>`;
+}
+
+function Described({ answer }) {
+  const { bundle } = answer;
+  return html`<${Standards} answer=${answer} /><${TestFigures} bundle=${bundle} /><${Interpretability} bundle=${bundle} />
+    <${Schema} answer=${answer} /><${Running} answer=${answer} /><${Origin} answer=${answer} />
+    <section><h2>Model card</h2>${answer.modelCard ? html`<p class="quiet">Written by its publisher; the server does not check what it says.</p><${Card} text=${answer.modelCard} />` : html`<p>The bundle has none.</p>`}</section>`;
+}
