@@ -13,7 +13,7 @@ export function List({ models }) {
       <thead role="rowgroup"><tr role="row">${COLUMNS.map((name) => html`<th role="columnheader" scope="col" class=${NUMBERS.has(name) ? "number" : ""}>${name}</th>`)}</tr></thead>
       ${byModel(models).map(({ model, versions }) => html`<tbody role="rowgroup" key=${model}>
         <tr role="row" class="of-model"><th role="rowheader" scope="rowgroup" colspan=${COLUMNS.length}>
-          <a href=${addressOf(model)} dir="auto">${model}</a><span class="quiet">${kindOf(versions[0])}</span></th></tr>
+          <a href=${addressOf(model)} dir="auto">${model}</a><span class="quiet">${versions.map(kindOf).find(Boolean) ?? ""}</span></th></tr>
         ${versions.map((status) => html`<${Row} key=${status.version} status=${status} />`)}</tbody>`)}
     </table>`;
 }

@@ -64,5 +64,5 @@ function Described({ answer }) {
   const { bundle } = answer;
   return html`<${Standards} answer=${answer} /><${TestFigures} bundle=${bundle} /><${Interpretability} bundle=${bundle} />
     <${Schema} answer=${answer} /><${Running} answer=${answer} /><${Origin} answer=${answer} />
-    <section><h2>Model card</h2>${answer.modelCard ? html`<p class="quiet">Written by its publisher; the server does not check what it says.</p><${Card} text=${answer.modelCard} />` : html`<p>The bundle has none.</p>`}</section>`;
+    <section><h2>Model card</h2>${answer.modelCard ? html`<p class="quiet">Written by its publisher; the server does not check what it says.</p><details><summary>Show the card</summary><${Card} text=${answer.modelCard} /></details>` : html`<p>The bundle has none.</p>`}</section>`;
 }
