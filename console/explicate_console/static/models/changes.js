@@ -1,5 +1,5 @@
 // The changes that an administrator may ask for: what each will do, in sentences, and what it sends. Pure functions.
-import { share } from "../format.js";
+import { percent } from "./statuses.js";
 
 const LIVE = "live";
 const CANARY = "canary";
@@ -105,18 +105,18 @@ function toldOfTraffic({ canary, shadow }, answer, points) {
   const before = sharesOf(answer);
   return {
     sentences: [
-      `Of the calls of ${answer.status.model} that name no version and no label, version ${version} (canary) answers ${share(canary)}; the live version answers the others.`,
-      `Of those others, ${share(shadow)} are asked of version ${version} as well, in the background: nobody waits for it, and what it says is only compared.`,
+      `Of the calls of ${answer.status.model} that name no version and no label, version ${version} (canary) answers ${percent(canary)}; the live version answers the others.`,
+      `Of those others, ${percent(shadow)} are asked of version ${version} as well, in the background: nobody waits for it, and what it says is only compared.`,
       "The same input always goes the same way.",
     ],
-    undo: `Set the shares to ${share(before.canary)} and ${share(before.shadow)} again.`,
+    undo: `Set the shares to ${percent(before.canary)} and ${percent(before.shadow)} again.`,
   };
 }
 
 function answersFromNow(version, answer) {
   const { canary } = sharesOf(answer);
   const other = pointsOf(answer)[CANARY]?.version;
-  const but = canary && other && other !== version ? `, but for the ${share(canary)} that the canary, version ${other}, answers` : "";
+  const but = canary && other && other !== version ? `, but for the ${percent(canary)} that the canary, version ${other}, answers` : "";
   return `Version ${version} answers all calls of ${answer.status.model} that name no version, from now on and after a restart${but}.`;
 }
 
@@ -128,7 +128,7 @@ function leaving(now, label, version) {
 
 function ofCanary(answer) {
   const { canary, shadow } = sharesOf(answer);
-  return canary || shadow ? `The shares stay as they are: it answers ${share(canary)} and shadows ${share(shadow)} of the others.` : "It answers nothing by itself until the canary's traffic is set.";
+  return canary || shadow ? `The shares stay as they are: it answers ${percent(canary)} and shadows ${percent(shadow)} of the others.` : "It answers nothing by itself until the canary's traffic is set.";
 }
 
 /** What a change sends: {method, request}. `answer` is what was told; the server refuses if its label has moved since. */
@@ -164,7 +164,7 @@ export function changedMeanwhile(before, after) {
   }
   const [oldShares, shares] = [sharesOf(before), sharesOf(after)];
   if (oldShares.canary !== shares.canary || oldShares.shadow !== shares.shadow) {
-    told.push(`The canary answers ${share(shares.canary)} and shadows ${share(shares.shadow)} now, before ${share(oldShares.canary)} and ${share(oldShares.shadow)}.`);
+    told.push(`The canary answers ${percent(shares.canary)} and shadows ${percent(shares.shadow)} now, before ${percent(oldShares.canary)} and ${percent(oldShares.shadow)}.`);
   }
   if (before.status.bundleDigest !== after.status.bundleDigest) told.push(`Version ${after.status.version} has other files than before.`);
   if (settled(before) !== settled(after)) told.push(`Version ${after.status.version} ${settled(after)} now.`);
@@ -193,7 +193,7 @@ export function doneOf(change, answer) {
     unlabel: `The label ${label} of ${model} is gone.`,
     load: `Version ${version} of ${model} is loaded.`,
     unload: `Version ${version} of ${model} has left the memory.`,
-    traffic: `The canary of ${model} answers ${share(change.canary)} and shadows ${share(change.shadow)} of the others.`,
+    traffic: `The canary of ${model} answers ${percent(change.canary)} and shadows ${percent(change.shadow)} of the others.`,
   }[kind];
 }
 

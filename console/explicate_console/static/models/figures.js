@@ -1,7 +1,8 @@
 // What was measured of a version: the standard's verdict, test figures, and how well it can be explained.
 import { html } from "/static/vendor/htm-preact-standalone.js";
-import { count, share, when } from "/static/format.js";
+import { count, when } from "/static/format.js";
 import { endsOf, figuresOf, numberOf, readingOf, removalCurve, scales, spanOf, testFigures, written } from "/static/models/measured.js";
+import { percent } from "/static/models/statuses.js";
 import { criteriaOf, decisionsOf, verdictOf } from "/static/models/standards.js";
 import { RemovalCurve, Strips } from "/static/models/strips.js";
 
@@ -79,7 +80,7 @@ export function Interpretability({ bundle }) {
   if (!measured?.metrics?.length) return html`<section><h2>How well it can be explained</h2><p>That was not measured at export (explicate export --evaluate does it).</p></section>`;
   const missing = measured.metrics.filter((metric) => metric.missing);
   return html`<section><h2>How well it can be explained</h2>
-    <p class="quiet">Measured at export on ${count(measured.inputs)} held-out inputs, explained by kernel-shap at its defaults on ${measured.runtime}; dots are figures, whiskers ${share(measured.confidence)} intervals. Do not choose a model by one of these alone: a constant model is perfectly cheap to explain.</p>
+    <p class="quiet">Measured at export on ${count(measured.inputs)} held-out inputs, explained by kernel-shap at its defaults on ${measured.runtime}; dots are figures, whiskers ${percent(measured.confidence)} intervals. Do not choose a model by one of these alone: a constant model is perfectly cheap to explain.</p>
     <div class="metrics">${measured.metrics.filter((metric) => !metric.missing).map((metric) => html`<${Metric} key=${metric.id} metric=${metric} confidence=${measured.confidence} />`)}</div>
     ${missing.length > 0 && html`<details><summary>${missing.length} more could not be measured</summary><ul>${missing.map((metric) => html`<li dir="auto"><b>${metric.title}</b>: ${metric.missing}</li>`)}</ul></details>`}
     <details><summary>What it rests on</summary><p>Seed ${measured.seed ?? 0}, evaluator version ${measured.evaluatorVersion}; figures of two versions of the evaluator are not comparable. Held-out rows: <code class="digest">${measured.rowsSha256}</code></p>

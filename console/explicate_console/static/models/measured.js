@@ -103,12 +103,15 @@ export function removalCurve(figures) {
   return points.sort((a, b) => a.x - b.x);
 }
 
+const WORDS = { auroc: "AUROC", f1: "F1", mae: "mean absolute error", rmse: "root mean squared error", r2: "R²" };
+const inWords = (id) => id.split("_").map((word) => WORDS[word] ?? word).join(" ");
+
 /** Test metrics as figures, by name: those in `metrics` of a manifest with the intervals of `metricIntervals`. */
 export function testFigures(bundle) {
   const intervals = bundle.metricIntervals ?? {};
   return Object.entries(bundle.metrics ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, value]) => ({
     id,
-    name: id.replaceAll("_", " "),
+    name: inWords(id),
     value: numberOf(value),
     lower: intervals[id] ? numberOf(intervals[id].lower) : null,
     upper: intervals[id] ? numberOf(intervals[id].upper) : null,

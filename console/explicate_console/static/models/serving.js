@@ -4,6 +4,7 @@ import { count, share } from "/static/format.js";
 import { pointsOf, sharesOf } from "/static/models/changes.js";
 import { addressOf } from "/static/models/list.js";
 import { numberOf, written } from "/static/models/measured.js";
+import { percent } from "/static/models/statuses.js";
 
 /** The section; `ask` opens the question before a change. */
 export function Serving({ answer, ask }) {
@@ -28,8 +29,8 @@ function Canary({ answer, ask }) {
   const { canary, shadow } = sharesOf(answer);
   if (!version) return html`<h3>Canary and shadow</h3><p>No version has the label canary. Give one that label to let it answer a share of the calls, or shadow them.</p>`;
   return html`<h3>Canary and shadow: version ${version}</h3>
-    <ul class="plain"><li><b class="figure">${share(canary)}</b> of the calls that name no version and no label are answered by it.</li>
-      <li><b class="figure">${share(shadow)}</b> of the others are asked of it as well, in the background; what it says is only compared.</li></ul>
+    <ul class="plain"><li><b class="figure">${percent(canary)}</b> of the calls that name no version and no label are answered by it.</li>
+      <li><b class="figure">${percent(shadow)}</b> of the others are asked of it as well, in the background; what it says is only compared.</li></ul>
     <p><button onClick=${() => ask({ kind: "traffic", version })}>Set the canary's traffic</button></p>
     <${Shadow} report=${answer.shadow} />`;
 }

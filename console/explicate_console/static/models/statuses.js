@@ -63,6 +63,11 @@ export function tally(statuses) {
   return `${plural(statuses.length, "version")} of ${plural(models, "model")}: ${parts}`;
 }
 
+/** A share as people set it: "20%", "0.5%". */
+export function percent(part) {
+  return `${Number((100 * part).toPrecision(4))}%`;
+}
+
 /** "1 version", "2 versions". */
 export function plural(number, noun) {
   return `${number} ${noun}${Number(number) === 1 ? "" : "s"}`;
