@@ -1,6 +1,7 @@
 // A model card: Markdown as elements, never as HTML. Headings begin below those of the page; pictures are not fetched.
 import { html, useMemo } from "/static/vendor/htm-preact-standalone.js";
 import { readMarkdown } from "/static/models/markdown.js";
+import { Scroll } from "/static/models/scroll.js";
 
 const MOST_CHARACTERS = 400000;
 
@@ -34,10 +35,10 @@ function list({ ordered, items }) {
 
 function table({ head, rows, right }) {
   const side = (place) => (right[place] ? "number" : "");
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of the card"><table>
+  return html`<${Scroll} name="Table of the card"><table>
     <thead><tr>${head.map((cell, place) => html`<th scope="col" class=${side(place)}>${parts(cell)}</th>`)}</tr></thead>
     <tbody>${rows.map((row) => html`<tr>${row.map((cell, place) => html`<td class=${side(place)}>${parts(cell)}</td>`)}</tr>`)}</tbody>
-  </table></div>`;
+  </table><//>`;
 }
 
 const parts = (of) => of.map((part) => html`<${Part} part=${part} />`);

@@ -3,6 +3,7 @@ import { html } from "/static/vendor/htm-preact-standalone.js";
 import { bytes, count, seconds, share, when } from "/static/format.js";
 import { numberOf, written } from "/static/models/measured.js";
 import { kindOf, servedBy } from "/static/models/statuses.js";
+import { Scroll } from "/static/models/scroll.js";
 
 const MOST_SHOWN = 200; // of labels and columns; the rest is counted
 const plainEnum = (word) => String(word ?? "").replace(/^(COLUMN_TYPE|GRANULARITY|MASKING)_/, "").toLowerCase().replaceAll("_", " ");
@@ -33,9 +34,9 @@ function Columns({ table }) {
     categories?.length && `${count(categories.length)} values: ${categories.slice(0, 12).join(", ")}${categories.length > 12 ? ", …" : ""}`,
     monotone && `only ${monotone.decreasing ? "lowers" : "raises"} ${monotone.label ?? "the answer"}`,
   ].filter(Boolean).join("; ");
-  return html`<h3>Columns (${count(columns.length)})</h3><div class="scroll tall" tabindex="0" role="region" aria-label="Columns"><table>
+  return html`<h3>Columns (${count(columns.length)})</h3><${Scroll} name="Columns" tall=${true}><table>
     <thead><tr><th scope="col">Column</th><th scope="col">Type</th><th scope="col">About it</th></tr></thead>
-    <tbody>${columns.slice(0, MOST_SHOWN).map((column) => html`<tr><th scope="row" class="long" dir="auto">${column.name}</th><td>${plainEnum(column.type)}</td><td class="long" dir="auto">${about(column) || "–"}</td></tr>`)}</tbody></table></div>
+    <tbody>${columns.slice(0, MOST_SHOWN).map((column) => html`<tr><th scope="row" class="long" dir="auto">${column.name}</th><td>${plainEnum(column.type)}</td><td class="long" dir="auto">${about(column) || "–"}</td></tr>`)}</tbody></table><//>
     ${columns.length > MOST_SHOWN && html`<p class="quiet">And ${count(columns.length - MOST_SHOWN)} more.</p>`}
     ${leftOut.length > 0 && html`<details><summary>${leftOut.length} columns of the training file that it does not read</summary><ul>${leftOut.map(({ name, reason, forbidden }) => html`<li dir="auto"><b>${name}</b>: ${reason}${forbidden ? " (it must not use it; a request may give it, and it changes nothing)" : ""}</li>`)}</ul></details>`}`;
 }
@@ -54,9 +55,9 @@ function Decision({ bundle }) {
 
 function Costs({ labels, costs }) {
   const width = labels.length;
-  return html`<details><summary>What answers cost</summary><div class="scroll"><table>
+  return html`<details><summary>What answers cost</summary><${Scroll} name="What answers cost"><table>
     <thead><tr><th scope="col">Right is</th>${labels.map((label) => html`<th scope="col" class="number" dir="auto">answered ${label}</th>`)}</tr></thead>
-    <tbody>${labels.map((label, row) => html`<tr><th scope="row" dir="auto">${label}</th>${labels.map((_, column) => html`<td class="number">${costs[row * width + column]}</td>`)}</tr>`)}</tbody></table></div></details>`;
+    <tbody>${labels.map((label, row) => html`<tr><th scope="row" dir="auto">${label}</th>${labels.map((_, column) => html`<td class="number">${costs[row * width + column]}</td>`)}</tr>`)}</tbody></table><//></details>`;
 }
 
 /** What it runs on, and what this server accepts for it. */
@@ -74,7 +75,7 @@ export function Running({ answer }) {
   return html`<section><h2>Use and limits</h2>
     <p>${servedBy(status) ? `It runs on ${servedBy(status)}` : "It is not loaded"}, and answers ${count(status.leases ?? 0)} calls now.${deviceReason ? ` ${deviceReason[0].toUpperCase()}${deviceReason.slice(1)}.` : ""}</p>
     ${methods.length > 0 && html`<p>Explanation methods: ${methods.join(", ")}.</p>`}
-    <div class="scroll"><table><caption class="unseen">Limits of this server</caption><tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}, at most</th><td class="number">${value}</td></tr>`)}</tbody></table></div>
+    <${Scroll} name="Limits"><table><caption class="unseen">Limits of this server</caption><tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}, at most</th><td class="number">${value}</td></tr>`)}</tbody></table><//>
     ${runtimes.length > 0 && html`<details><summary>What was tried on this machine</summary><ul>${runtimes.map((trial) => html`<li dir="auto">${trialWords(trial)}</li>`)}</ul></details>`}
     ${devices.length > 0 && html`<details><summary>Devices</summary><ul>${devices.map((device) => html`<li dir="auto">${deviceWords(device)}</li>`)}</ul></details>`}</section>`;
 }
@@ -103,8 +104,8 @@ export function Origin({ answer }) {
     <p>SHA-256 of its manifest, which answers and audit records name: <code class="digest">${status.bundleDigest ?? "not known"}</code></p>
     <p class="quiet">The server checks every file against the manifest's digests before it loads a version, and its answers against the golden ones. Whether a signature was asked for is not told by the server: with --verify-key it loads no version without a good one.</p>
     <details><summary>Files (${files.length}) and tools</summary>
-      <div class="scroll" tabindex="0" role="region" aria-label="Files"><table><thead><tr><th scope="col">File</th><th scope="col" class="number">Size</th><th scope="col">SHA-256</th></tr></thead>
-      <tbody>${files.map((file) => html`<tr><th scope="row">${file.name}</th><td class="number">${bytes(file.sizeBytes)}</td><td><code class="digest">${file.sha256}</code></td></tr>`)}</tbody></table></div>
+      <${Scroll} name="Files"><table><thead><tr><th scope="col">File</th><th scope="col" class="number">Size</th><th scope="col">SHA-256</th></tr></thead>
+      <tbody>${files.map((file) => html`<tr><th scope="row">${file.name}</th><td class="number">${bytes(file.sizeBytes)}</td><td><code class="digest">${file.sha256}</code></td></tr>`)}</tbody></table><//>
       ${provenance.dataSha256 && html`<p>SHA-256 of the cleaned training data: <code class="digest">${provenance.dataSha256}</code></p>`}
       ${bundle.testRowsSha256 && html`<p>SHA-256 of the test rows: <code class="digest">${bundle.testRowsSha256}</code></p>`}
       ${Object.keys(provenance.toolVersions ?? {}).length > 0 && html`<p>Made with ${Object.entries(provenance.toolVersions).map(([tool, version]) => `${tool} ${version}`).join(", ")}.</p>`}</details></section>`;

@@ -5,6 +5,7 @@ import { endsOf, figuresOf, numberOf, readingOf, removalCurve, scales, spanOf, t
 import { percent } from "/static/models/statuses.js";
 import { criteriaOf, decisionsOf, verdictOf } from "/static/models/standards.js";
 import { RemovalCurve, Strips } from "/static/models/strips.js";
+import { Scroll } from "/static/models/scroll.js";
 
 /** The standards: that of the publisher, and that of this server. */
 export function Standards({ answer }) {
@@ -30,10 +31,10 @@ function Verdict({ word }) {
 function Criteria({ required }) {
   const criteria = criteriaOf(required);
   if (!criteria.length) return html`<p>No requirement is missed.</p>`;
-  return html`<div class="scroll"><table><caption class="unseen">Requirements that are not met</caption>
+  return html`<${Scroll} name="Requirements"><table><caption class="unseen">Requirements that are not met</caption>
     <thead><tr><th scope="col">Requirement</th><th scope="col">Is</th><th scope="col">Why</th></tr></thead>
     <tbody>${criteria.map(({ id, word, reason, waiver }) => html`<tr><th scope="row" dir="auto">${id}</th><td>${word}</td>
-      <td dir="auto" class="long">${reason}${waiver && html`<br />${waiver.who} answers for it until ${waiver.until}: ${waiver.why}`}</td></tr>`)}</tbody></table></div>
+      <td dir="auto" class="long">${reason}${waiver && html`<br />${waiver.who} answers for it until ${waiver.until}: ${waiver.why}`}</td></tr>`)}</tbody></table><//>
     <p class="quiet">All other requirements are met.</p>`;
 }
 
@@ -68,10 +69,10 @@ const isShare = ({ id, value }) => value !== null && value >= 0 && value <= 1 &&
 function Rivals({ verdict }) {
   if (!verdict.rivals?.length) return null;
   const ends = (interval) => (interval ? endsOf({ lower: numberOf(interval.lower), upper: numberOf(interval.upper) }) : "not known");
-  return html`<div class="scroll"><table><caption class="unseen">The model beside simple ones</caption>
+  return html`<${Scroll} name="Simple models"><table><caption class="unseen">The model beside simple ones</caption>
     <thead><tr><th scope="col">Beside</th><th scope="col" class="number">${verdict.title}</th><th scope="col" class="number">The model is better by</th><th scope="col" class="number">Interval</th></tr></thead>
     <tbody>${verdict.rivals.map((rival) => html`<tr><th scope="row" dir="auto">${rival.name}</th><td class="number">${written(numberOf(rival.value))}</td>
-      <td class="number">${written(numberOf(rival.difference))}</td><td class="number">${ends(rival.differenceInterval)}</td></tr>`)}</tbody></table></div>`;
+      <td class="number">${written(numberOf(rival.difference))}</td><td class="number">${ends(rival.differenceInterval)}</td></tr>`)}</tbody></table><//>`;
 }
 
 /** How well the version can be explained, metric by metric. */

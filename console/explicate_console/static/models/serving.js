@@ -12,14 +12,14 @@ export function Serving({ answer, ask }) {
   const points = Object.entries(pointsOf(answer));
   return html`<section><h2>Where calls go</h2>
     ${points.length === 0 && html`<p>No version has a label, so calls that name no version are refused.</p>`}
-    ${points.length > 0 && html`<div class="scroll"><table><caption class="unseen">Labels of ${model}</caption>
+    ${points.length > 0 && html`<table class="stacked"><caption class="unseen">Labels of ${model}</caption>
       <thead><tr><th scope="col">Label</th><th scope="col">Version</th><th scope="col">Before</th><th scope="col">Change</th></tr></thead>
       <tbody>${points.map(([label, { version, previous }]) => html`<tr key=${label}>
-        <th scope="row" dir="auto">${label}</th><td><a href=${addressOf(model, version)}>${version}</a></td>
-        <td>${previous ? html`<a href=${addressOf(model, previous)}>${previous}</a>` : "–"}</td>
-        <td class="acts">${previous > 0 && html`<button onClick=${() => ask({ kind: "rollback", version: previous, label })}>Roll back ${label} to version ${previous}</button>`}
-          <button onClick=${() => ask({ kind: "unlabel", version, label })}>Remove the label ${label}</button></td></tr>`)}
-      </tbody></table></div>`}
+        <th scope="row" data-name="Label">${label}</th><td data-name="Version"><a href=${addressOf(model, version)}>${version}</a></td>
+        <td data-name="Before">${previous ? html`<a href=${addressOf(model, previous)}>${previous}</a>` : "–"}</td>
+        <td data-name="Change"><span class="acts">${previous > 0 && html`<button onClick=${() => ask({ kind: "rollback", version: previous, label })}>Roll back ${label} to version ${previous}</button>`}
+          <button onClick=${() => ask({ kind: "unlabel", version, label })}>Remove the label ${label}</button></span></td></tr>`)}
+      </tbody></table>`}
     <p class="quiet">Calls that name no version go to live. “Before” is where a roll back would go.</p>
     <${Canary} answer=${answer} ask=${ask} /></section>`;
 }

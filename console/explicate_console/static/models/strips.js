@@ -9,7 +9,7 @@ const EDGE = 6;
 /** A table of figures {name, value, lower, upper} that share the axis from `from` to `to`. */
 export function Strips({ figures, from, to, caption, confidence = 0.95 }) {
   const place = (value) => EDGE + ((value - from) / (to - from || 1)) * (WIDTH - 2 * EDGE);
-  return html`<div class="scroll"><table class="strips"><caption class="unseen">${caption}</caption>
+  return html`<table class="strips"><caption class="unseen">${caption}</caption>
     <thead><tr><th scope="col">Figure</th><th scope="col" class="number">Value</th>
       <th scope="col" class="number">${Math.round(confidence * 100)} % interval</th>
       <th scope="col" class="axis"><span class="unseen">Drawn from ${written(from)} to ${written(to)}</span>
@@ -19,7 +19,7 @@ export function Strips({ figures, from, to, caption, confidence = 0.95 }) {
       <td class="number">${written(figure.value)}</td>
       <td class="number">${endsOf(figure)}</td>
       <td><${Strip} figure=${figure} place=${place} from=${from} to=${to} /></td></tr>`)}
-    </tbody></table></div>`;
+    </tbody></table>`;
 }
 
 const axis = (end) => (Number.isInteger(end) ? String(end) : String(Number(end.toPrecision(3))));
