@@ -1,4 +1,4 @@
-"""The page Models: what the list and a model's page tell, and changes that are asked for, confirmed, refused, noticed."""
+"""The page Models: what the list and a model's page tell, and changes: asked for, confirmed, refused, noticed."""
 
 import json
 import shutil
@@ -50,15 +50,36 @@ def stage(repository: Path, state: Path, *flags: str) -> Iterator[Stage]:
         yield Stage(server, held.enter_context(console_process(server)))
 
 
-@pytest.fixture(scope="session")
-def versions(tmp_path_factory: pytest.TempPathFactory, tiny_repository: Path) -> Path:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, tiny_repository: Path) -> Iterator[Stage]:
     """The model tiny: versions 1 and 2 answer, version 3 is broken."""
-    repository = copy_with_constant_version(tiny_repository, tmp_path_factory.mktemp("versions") / "repository")
+    folder = tmp_path_factory.mktemp("versions")
+    repository = copy_with_constant_version(tiny_repository, folder / "repository")
     break_golden(publish_copy(repository, 3))
-    return repository
+    with stage(repository, folder / "state") as made:
+        yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def versions(shared: Stage) -> Stage:
+    """The same, with version 2 live, version 1 before it, and no other label."""
+    with explicate.Client(shared.server) as client:
+        for label in client.get_model("tiny").labels:
+            if label.label != "live":
+                client.remove_label("tiny", label.label)
+        client.activate_version("tiny", 1)
+        client.activate_version("tiny", 2)
+    return shared
+
+
+@pytest.fixture(scope="module")
+def judged_stage(judged: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A server of judged versions that nobody changes."""
+    with stage(judged / "repository", tmp_path_factory.mktemp("judged") / "state") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with standard.toml, and a repository whose version 1 of table meets it and version 2 does not."""
     folder = tmp_path_factory.mktemp("judged")
@@ -76,7 +97,9 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def measured() -> bundle_pb2.Interpretability:
     """A curve, a figure of its own, and one that could not be measured."""
-    told = bundle_pb2.Interpretability(inputs=20, confidence=0.95, evaluator_version="1", runtime="onnxruntime-cpu fp32")
+    told = bundle_pb2.Interpretability(
+        inputs=20, confidence=0.95, evaluator_version="1", runtime="onnxruntime-cpu fp32"
+    )
     curve = told.metrics.add(id="masked_accuracy", title="Accuracy with parts removed", sentence="It is right.")
     for name, value in (("none_removed", 0.9), ("removed_10", 0.8), ("removed_90", 0.5)):
         ends = bundle_pb2.Interval(lower=value - 0.1, upper=value + 0.05)
@@ -86,7 +109,9 @@ def measured() -> bundle_pb2.Interpretability:
 
 
 def row_of(page: Page, model: str, version: int) -> Any:
-    return page.locator("table.versions tbody", has_text=model).locator("tr", has=page.locator(f"a[href*='{model}?version={version}']"))
+    return page.locator("table.versions tbody", has_text=model).locator(
+        "tr", has=page.locator(f"a[href*='{model}?version={version}']")
+    )
 
 
 def confirm(page: Page) -> Any:
@@ -102,14 +127,17 @@ def give_token(page: Page, name: str) -> None:
 def counted(page: Page, method: str) -> list[dict[str, Any]]:
     """The requests of a method from now on."""
     sent: list[dict[str, Any]] = []
-    page.on("request", lambda asked: sent.append(json.loads(asked.post_data or "{}")) if asked.url.endswith(method) else None)
+    page.on(
+        "request",
+        lambda asked: sent.append(json.loads(asked.post_data or "{}")) if asked.url.endswith(method) else None,
+    )
     return sent
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_the_list_tells_states_in_words_labels_and_reasons(versions: Path, tmp_path: Path, visitor: Any, width: int) -> None:
-    with stage(versions, tmp_path / "state") as made, visitor(made.url, width=width) as visited:
-        with explicate.Client(made.server) as client:
+def test_the_list_tells_states_in_words_labels_and_reasons(versions: Stage, visitor: Any, width: int) -> None:
+    with visitor(versions.url, width=width) as visited:
+        with explicate.Client(versions.server) as client:
             client.activate_version("tiny", 1)
             with pytest.raises(explicate.errors.FailedPrecondition):
                 client.load_model("tiny", version=3)
@@ -123,18 +151,18 @@ def test_the_list_tells_states_in_words_labels_and_reasons(versions: Path, tmp_p
         assert visited.too_wide() == []
 
 
-def test_a_change_by_somebody_else_is_shown_without_a_reload(versions: Path, tmp_path: Path, visitor: Any) -> None:
-    with stage(versions, tmp_path / "state") as made, visitor(made.url) as visited:
+def test_a_change_by_somebody_else_is_shown_without_a_reload(versions: Stage, visitor: Any) -> None:
+    with visitor(versions.url) as visited:
         page = visited.open("#/models")
         expect(row_of(page, "tiny", 2).locator(".chip", has_text="live")).to_be_visible()
         expect(page.get_by_text("Changes are shown as they happen.")).to_be_visible()
-        with explicate.Client(made.server) as client:
+        with explicate.Client(versions.server) as client:
             client.activate_version("tiny", 1)
         expect(row_of(page, "tiny", 1).locator(".chip", has_text="live")).to_be_visible(timeout=3000)
 
 
-def test_an_activation_is_told_confirmed_once_and_rolled_back(versions: Path, tmp_path: Path, visitor: Any) -> None:
-    with stage(versions, tmp_path / "state") as made, visitor(made.url) as visited:
+def test_an_activation_is_told_confirmed_once_and_rolled_back(versions: Stage, visitor: Any) -> None:
+    with visitor(versions.url) as visited:
         page = visited.open("#/models/tiny?version=1")
         sent = counted(page, "ActivateVersion")
         page.get_by_role("button", name="Make version 1 live").click()
@@ -155,12 +183,14 @@ def test_an_activation_is_told_confirmed_once_and_rolled_back(versions: Path, tm
         expect(page.get_by_role("dialog")).to_contain_text("Version 2 answers all calls of tiny")
         confirm(page).click()
         expect(page.get_by_role("dialog")).to_contain_text("Version 2 of tiny is live again")
-        with explicate.Client(made.server) as client:
+        with explicate.Client(versions.server) as client:
             assert client.get_model("tiny").status.version == 2
 
 
-def test_what_another_changes_between_question_and_answer_is_told_and_nothing_is_done(versions: Path, tmp_path: Path, visitor: Any) -> None:
-    with stage(versions, tmp_path / "state") as made, visitor(made.url) as visited, explicate.Client(made.server) as other:
+def test_what_another_changes_between_question_and_answer_is_told_and_nothing_is_done(
+    versions: Stage, visitor: Any
+) -> None:
+    with visitor(versions.url) as visited, explicate.Client(versions.server) as other:
         page = visited.open("#/models/tiny?version=1")
         sent = counted(page, "ActivateVersion")
         page.get_by_role("button", name="Make version 1 live").click()
@@ -175,14 +205,14 @@ def test_what_another_changes_between_question_and_answer_is_told_and_nothing_is
         assert sent == []
 
 
-def test_a_canary_gets_its_label_and_its_shares(versions: Path, tmp_path: Path, visitor: Any) -> None:
-    with stage(versions, tmp_path / "state") as made, visitor(made.url) as visited:
+def test_a_canary_gets_its_label_and_its_shares(versions: Stage, visitor: Any) -> None:
+    with visitor(versions.url) as visited:
         page = visited.open("#/models/tiny?version=1")
         page.get_by_role("button", name="Give version 1 a label").click()
-        page.get_by_label("Label").fill("Not A Label")
+        page.get_by_role("combobox", name="Label").fill("Not A Label")
         expect(page.get_by_role("dialog")).to_contain_text("A label has lower-case letters")
         expect(confirm(page)).to_be_disabled()
-        page.get_by_label("Label").fill("canary")
+        page.get_by_role("combobox", name="Label").fill("canary")
         confirm(page).click()
         page.get_by_role("button", name="Close").click()
         page.get_by_role("button", name="Set the canary's traffic").click()
@@ -192,9 +222,11 @@ def test_a_canary_gets_its_label_and_its_shares(versions: Path, tmp_path: Path, 
         page.get_by_label("Other calls that it is asked in the background").fill("100")
         expect(page.get_by_role("dialog")).to_contain_text("version 1 (canary) answers 12.5%")
         confirm(page).click()
-        expect(page.get_by_role("dialog")).to_contain_text("The canary of tiny answers 12.5% and shadows 100% of the others.")
+        expect(page.get_by_role("dialog")).to_contain_text(
+            "The canary of tiny answers 12.5% and shadows 100% of the others."
+        )
         page.get_by_role("button", name="Close").click()
-        with explicate.Client(made.server) as client:
+        with explicate.Client(versions.server) as client:
             shares = client.get_model("tiny").traffic
             assert (shares.canary_share, shares.shadow_share) == (0.125, 1.0)
             live = [f"good {number}" for number in range(20)]
@@ -226,14 +258,18 @@ def test_a_token_without_the_right_is_told_which_right_is_missing(guarded: Stage
         expect(page.get_by_text("this call needs a token").first).to_be_visible()
         give_token(page, "reader")
         page.get_by_role("button", name="Give version 1 a label").click()
-        page.get_by_label("Label").fill("best")
+        page.get_by_role("combobox", name="Label").fill("best")
         confirm(page).click()
         alert = page.get_by_role("dialog").get_by_role("alert")
-        expect(alert).to_contain_text("this call needs the right admin, which the token 'reader' does not have. Nothing was changed.")
+        expect(alert).to_contain_text(
+            "this call needs the right admin, which the token 'reader' does not have. Nothing was changed."
+        )
         expect(confirm(page)).to_be_enabled()
 
 
-def test_a_version_below_the_standard_is_made_live_only_by_an_override_with_a_reason(guarded: Stage, visitor: Any) -> None:
+def test_a_version_below_the_standard_is_made_live_only_by_an_override_with_a_reason(
+    guarded: Stage, visitor: Any
+) -> None:
     with visitor(guarded.url) as visited:
         visited.expected.append(REFUSED)
         page = visited.open("#/models/table?version=2")
@@ -247,7 +283,9 @@ def test_a_version_below_the_standard_is_made_live_only_by_an_override_with_a_re
         expect(confirm(page)).to_have_text("Try without an override")
         page.get_by_label("Why it is to serve all the same").fill("agreed with risk, ticket 7")
         confirm(page).click()
-        expect(dialog.get_by_role("alert")).to_contain_text("needs the right override-standard, which the token 'ops' does not have")
+        expect(dialog.get_by_role("alert")).to_contain_text(
+            "needs the right override-standard, which the token 'ops' does not have"
+        )
         page.get_by_role("button", name="Leave it as it is").click()
         page.get_by_role("button", name="Token held").click()
         page.get_by_label("Token for this server").fill(SECRETS["lead"])
@@ -256,17 +294,25 @@ def test_a_version_below_the_standard_is_made_live_only_by_an_override_with_a_re
         page.get_by_label("Why it is to serve all the same").fill("agreed with risk, ticket 7")
         confirm(page).click()
         expect(dialog).to_contain_text("Version 2 of table is live now; before it was version 1.")
-        assert [one.get("overrideStandard") for one in sent] == [None, "agreed with risk, ticket 7", "agreed with risk, ticket 7"]
+        assert [one.get("overrideStandard") for one in sent] == [
+            None,
+            "agreed with risk, ticket 7",
+            "agreed with risk, ticket 7",
+        ]
         page.get_by_role("button", name="Close").click()
         expect(page.get_by_text("overridden").first).to_be_visible()
         expect(page.get_by_text("lead overrode the standard")).to_contain_text("agreed with risk, ticket 7")
 
 
-def test_a_models_page_is_whole_and_accessible_in_every_look(judged: Path, tmp_path: Path, visitor: Any, looks: dict[str, Any]) -> None:
-    with stage(judged / "repository", tmp_path / "state") as made, visitor(made.url, **looks) as visited:
+def test_a_models_page_is_whole_and_accessible_in_every_look(
+    judged_stage: Stage, visitor: Any, looks: dict[str, Any]
+) -> None:
+    with visitor(judged_stage.url, **looks) as visited:
         page = visited.open("#/models/table?version=1")
         expect(page.get_by_text("1 of 1 requirements met")).to_be_visible()
-        expect(page.locator("svg.curve")).to_have_attribute("aria-label", "Accuracy with parts removed. 0 % removed: 0.900; 10 % removed: 0.800; 90 % removed: 0.500")
+        expect(page.locator("svg.curve")).to_have_attribute(
+            "aria-label", "Accuracy with parts removed. 0 % removed: 0.900; 10 % removed: 0.800; 90 % removed: 0.500"
+        )
         expect(page.get_by_role("row", name="accuracy 0.900 0.850 to 0.930")).to_be_visible()
         page.get_by_text("1 more could not be measured").click()
         expect(page.get_by_text("Plausibility: no row has a rationale")).to_be_visible()
@@ -277,7 +323,9 @@ def test_a_models_page_is_whole_and_accessible_in_every_look(judged: Path, tmp_p
         screenshot(page, f"model-{looks['theme']}-{looks['width']}")
         assert visited.too_wide() == []
         assert visited.inaccessible() == []
-        page.get_by_role("button", name="Make version 2 live").or_(page.get_by_role("button", name="Give version 1 a label")).first.click()
+        page.get_by_role("button", name="Make version 2 live").or_(
+            page.get_by_role("button", name="Give version 1 a label")
+        ).first.click()
         expect(page.locator("dialog .buttons")).to_be_visible()
         screenshot(page, f"model-question-{looks['theme']}-{looks['width']}")
         assert visited.inaccessible() == []

@@ -13,12 +13,13 @@ export function ChangeDialog({ model, change, onClose }) {
   const dialog = useRef(null);
   const asking = useChange(model, change);
   useEffect(() => { dialog.current.showModal(); }, []);
+  useEffect(() => { if (asking.phase === "done") dialog.current.querySelector("button.primary").focus(); }, [asking.phase]);
   const leave = (event) => {
-    event?.preventDefault();
-    if (asking.phase !== "sending") onClose();
+    event.preventDefault();
+    if (asking.phase !== "sending") dialog.current.close(); // which gives the focus back to where it was
   };
   const title = asking.answer ? titleOf(asking.change) : "Asking the server";
-  return html`<dialog ref=${dialog} class="change" aria-labelledby="change-title" onCancel=${leave}>
+  return html`<dialog ref=${dialog} class="change" aria-labelledby="change-title" onCancel=${leave} onClose=${onClose}>
     <form onSubmit=${(event) => { event.preventDefault(); asking.confirm(); }}>
       <h2 id="change-title" dir="auto">${title}<span class="quiet"> of ${model}</span></h2>
       <${Body} asking=${asking} />
@@ -75,11 +76,11 @@ function Override({ asking }) {
 
 function Buttons({ asking, title, leave }) {
   const { phase, answer, change, refused, why, meanwhile } = asking;
-  if (phase === "done") return html`<p class="buttons"><button type="button" class="primary" onClick=${leave} autofocus>Close</button></p>`;
+  if (phase === "done") return html`<p class="buttons"><button type="button" class="primary" onClick=${leave}>Close</button></p>`;
   const ready = phase === "told" && answer && !faultOf(change, answer);
   const words = refused ? (why.trim() ? `Override the standard: ${title.toLowerCase()}` : "Try without an override") : title;
   return html`<p class="buttons"><button type="button" onClick=${leave} disabled=${phase === "sending"}>Leave it as it is</button>
-    <button class="primary" disabled=${!ready}>${meanwhile.length ? `${words}, as things are now` : words}</button></p>`;
+    <button class="primary" disabled=${!ready && phase !== "sending"} aria-disabled=${phase === "sending"}>${meanwhile.length ? `${words}, as things are now` : words}</button></p>`;
 }
 
 /** The state of one change: asked, told, sent, done. */

@@ -13,7 +13,7 @@ import { kindOf, stateOf } from "/static/models/statuses.js";
 /** The page; `versions` are the statuses of the model, the newest first. */
 export function ModelPage({ model, wanted, versions, models }) {
   const version = wanted || liveOf(versions);
-  const { answer, trouble } = useVersion(model, version, models);
+  const { answer, trouble } = useVersion(model, version, versions, models);
   const [change, ask] = useState(null);
   return html`<p><a href="#/models">All models</a></p>
     <h1 dir="auto">${model} <span class="quiet">version ${version || "–"}</span></h1>
@@ -29,10 +29,11 @@ function liveOf(versions) {
   return (versions.find(({ labels = [] }) => labels.includes("live")) ?? versions[0])?.version ?? 0;
 }
 
-/** GetModel's answer for a version, asked again whenever the list was. */
-function useVersion(model, version, models) {
+/** GetModel's answer for a version, asked again when the list tells another state; beside a canary whenever the list is. */
+function useVersion(model, version, versions, models) {
   const [state, setState] = useState({ key: "", answer: null, trouble: "" });
   const key = `${model}/${version}`;
+  const moves = state.trouble || state.answer?.labels?.some(({ label }) => label === "canary");
   useEffect(() => {
     if (!version) return undefined;
     const ending = new AbortController();
@@ -41,7 +42,7 @@ function useVersion(model, version, models) {
       (error) => { if (error.name !== "AbortError") setState((before) => ({ key, answer: before.key === key ? before.answer : null, trouble: error.message })); },
     );
     return () => ending.abort();
-  }, [key, models]);
+  }, [key, moves ? models : JSON.stringify(versions)]);
   return state.key === key ? state : { answer: null, trouble: "" };
 }
 
@@ -53,7 +54,8 @@ function Versions({ versions, shown }) {
 
 function Standing({ answer, ask }) {
   const { status } = answer;
-  return html`<section class="standing"><p><${State} status=${status} /> <${Labels} status=${status} /> <span class="quiet">${kindOf(status)}</span></p>
+  return html`<section class="standing"><p><${State} status=${status} /> <${Labels} status=${status} /> <span class="quiet">${kindOf(status)}</span>
+      ${status.state === "MODEL_STATE_READY" && html` <a href=${`#/try?model=${encodeURIComponent(status.model)}&version=${status.version}`}>Try it</a>`}</p>
     <p class="quiet">${stateOf(status).told}</p>
     ${status.reason && html`<p class="notice bad" dir="auto">${status.reason}</p>`}
     <p class="acts">${changesOf(answer).map((change) => html`<button key=${change.kind} onClick=${() => ask(change)}>${titleOf(change)}…</button>`)}</p>

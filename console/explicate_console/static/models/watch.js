@@ -6,13 +6,25 @@ import { refreshServer } from "/static/server.js";
 const WATCH_MS = 3600000;
 const AGAIN_MS = 15000;
 
-/** Whether changes are told as they happen now; each of them asks for the list anew. */
+/**
+ * Whether changes are told as they happen now; each of them asks for the list anew. Only while the tab is seen: a browser
+ * has six connections to a server for all its tabs.
+ */
 export function useChanges() {
   const [watching, setWatching] = useState(false);
   useEffect(() => {
-    const ending = new AbortController();
-    follow(ending.signal, setWatching);
-    return () => ending.abort();
+    let ending = new AbortController();
+    const turn = () => {
+      ending.abort();
+      ending = new AbortController();
+      if (!document.hidden) follow(ending.signal, setWatching);
+    };
+    turn();
+    document.addEventListener("visibilitychange", turn);
+    return () => {
+      document.removeEventListener("visibilitychange", turn);
+      ending.abort();
+    };
   }, []);
   return watching;
 }
