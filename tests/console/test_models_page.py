@@ -76,6 +76,8 @@ def versions(shared: Stage) -> Stage:
 def judged_stage(judged: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A server of judged versions that nobody changes."""
     with stage(judged / "repository", tmp_path_factory.mktemp("judged") / "state") as made:
+        with explicate.Client(made.server) as client:
+            client.load_model("table", version=1)
         yield made
 
 

@@ -21,7 +21,7 @@ export function ModelPage({ model, wanted, versions, models }) {
     <p class="notice bad" role="alert" hidden=${!trouble}>${trouble}</p>
     ${!answer && !trouble && html`<p class="quiet" aria-busy="true">Asking for it.</p>`}
     ${answer && html`<${Standing} answer=${answer} ask=${ask} /><${Serving} answer=${answer} ask=${ask} />
-      ${answer.bundle ? html`<${Described} answer=${answer} />` : html`<p>Its manifest cannot be read, so nothing more is known of it.</p>`}`}
+      ${answer.bundle ? html`<${Described} answer=${answer} />` : html`<p>${unread(answer.status)}</p>`}`}
     ${change && html`<${ChangeDialog} model=${model} change=${change} onClose=${() => ask(null)} />`}`;
 }
 
@@ -50,6 +50,11 @@ function Versions({ versions, shown }) {
   if (versions.length < 2) return null;
   return html`<nav class="versions-of" aria-label="Versions">${versions.map((status) => html`<a key=${status.version} href=${addressOf(status.model, status.version)} aria-current=${status.version === shown ? "true" : undefined}>
     Version ${status.version}<span class="quiet"> ${[stateOf(status).word, ...(status.labels ?? [])].join(", ")}</span></a>`)}</nav>`;
+}
+
+function unread({ state }) {
+  if (state === "MODEL_STATE_AVAILABLE" || state === "MODEL_STATE_LOADING") return "The server has not read its files yet: it does when it loads the version. Then its figures and its card are here.";
+  return "Its manifest cannot be read, so nothing more is known of it.";
 }
 
 function Standing({ answer, ask }) {
