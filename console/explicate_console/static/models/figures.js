@@ -25,7 +25,7 @@ export function Standards({ answer }) {
 function Verdict({ word }) {
   const { good, told } = verdictOf(word);
   const mark = good === null ? "◐" : good ? "✓" : "✕";
-  return html`<p class=${`verdict ${good === false ? "failed" : ""}`}><span aria-hidden="true">${mark}</span> <b>${word}</b>. ${told}</p>`;
+  return html`<p class=${`verdict ${good === false ? "failed" : good === null ? "answered-for" : ""}`}><span aria-hidden="true">${mark}</span> <b>${word}</b>. ${told}</p>`;
 }
 
 function Criteria({ required }) {

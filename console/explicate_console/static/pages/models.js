@@ -16,7 +16,7 @@ export default function Models({ here }) {
   const versions = byModel(models).find((each) => each.model === model)?.versions ?? [];
   if (!asked) return html`<h1>Models</h1><p class="quiet" aria-busy="true">Asking the server.</p>`;
   if (model && versions.length) return html`<${ModelPage} model=${model} wanted=${Number(here.query.get("version")) || 0} versions=${versions} models=${models} />`;
-  if (model && trouble) return html`<h1>Models</h1><p dir="auto">Nothing can be told of ${model} as long as the server does not answer.</p>`;
+  if (model && trouble) return html`<h1>Models</h1><p dir="auto">Nothing can be told of ${model} now, for the reason above.</p>`;
   if (model) return html`<h1>Models</h1><p dir="auto">The server knows no model ${model}. <a href="#/models">All models</a></p>`;
   return html`<h1>Models</h1>
     ${models.length > 0 ? html`<${List} models=${models} /><p class="quiet">${watching ? "Changes are shown as they happen." : "Asked again every 5 seconds."}</p>`
