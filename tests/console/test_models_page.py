@@ -283,6 +283,7 @@ def test_a_version_below_the_standard_is_made_live_only_by_an_override_with_a_re
         expect(dialog).to_contain_text("The standard of this server (s, version 2) refuses it")
         expect(dialog.locator(".override li")).to_contain_text("accuracy")
         expect(confirm(page)).to_have_text("Try without an override")
+        expect(page.locator("dialog:modal")).to_be_in_viewport()
         page.get_by_label("Why it is to serve all the same").fill("agreed with risk, ticket 7")
         confirm(page).click()
         expect(dialog.get_by_role("alert")).to_contain_text(

@@ -15,13 +15,14 @@ export function ModelPage({ model, wanted, versions, models }) {
   const version = wanted || liveOf(versions);
   const { answer, trouble } = useVersion(model, version, versions, models);
   const [change, ask] = useState(null);
-  return html`<p><a href="#/models">All models</a></p>
+  // The question has a neighbour that stays: an element that is moved in the document is no modal dialog any more.
+  return html`<div><p><a href="#/models">All models</a></p>
     <h1 dir="auto">${model} <span class="quiet">version ${version || "–"}</span></h1>
     <${Versions} versions=${versions} shown=${version} />
     <p class="notice bad" role="alert" hidden=${!trouble}>${trouble}</p>
     ${!answer && !trouble && html`<p class="quiet" aria-busy="true">Asking for it.</p>`}
     ${answer && html`<${Standing} answer=${answer} ask=${ask} /><${Serving} answer=${answer} ask=${ask} />
-      ${answer.bundle ? html`<${Described} answer=${answer} />` : html`<p>${unread(answer.status)}</p>`}`}
+      ${answer.bundle ? html`<${Described} answer=${answer} />` : html`<p>${unread(answer.status)}</p>`}`}</div>
     ${change && html`<${ChangeDialog} model=${model} change=${change} onClose=${() => ask(null)} />`}`;
 }
 
@@ -59,7 +60,7 @@ function unread({ state }) {
 
 function Standing({ answer, ask }) {
   const { status } = answer;
-  return html`<section class="standing"><p><${State} status=${status} /> <${Labels} status=${status} /> <span class="quiet">${kindOf(status)}</span>
+  return html`<section class="standing"><p><${State} status=${status} /> ${(status.labels ?? status.previousOf) && html`<${Labels} status=${status} />`} <span class="quiet">${kindOf(status)}</span>
       ${status.state === "MODEL_STATE_READY" && html` <a href=${`#/try?model=${encodeURIComponent(status.model)}&version=${status.version}`}>Try it</a>`}</p>
     <p class="quiet">${stateOf(status).told}</p>
     ${status.reason && html`<p class="notice bad" dir="auto">${status.reason}</p>`}
