@@ -15,11 +15,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from explicate._wire.channel import channel_credentials, channel_options
+from explicate.views.look.sheets import style_sheet
 from explicate_console.console_settings import ConsoleSettings
 from explicate_console.gateway.connect import Gateway
 from explicate_console.rows.row_routes import routes as row_routes
 from explicate_console.security import Guard
-from explicate_console.style import style_sheet
 
 STATIC = resources.files("explicate_console") / "static"
 
