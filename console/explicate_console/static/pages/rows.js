@@ -65,7 +65,7 @@ function Folder({ folder, state }) {
   }, [answer]);
   return html`
     <${FilterForm} folder=${folder} state=${state} go=${go} page=${page} key=${`${state.filter}\n${state.search}`} />
-    ${!state.failed && html`<${Overview} folder=${folder} state=${state} go=${go} chosen=${chosen} />`}
+    ${!state.failed && !page.error && html`<${Overview} folder=${folder} state=${state} go=${go} chosen=${chosen} />`}
     <${RowTable} folder=${folder} state=${state} go=${go} page=${page} size=${PAGE} />
     ${state.row && html`<${RowPanel} folder=${folder} name=${state.row} close=${() => go({ row: "" })} />`}`;
 }

@@ -39,9 +39,10 @@ function Count({ page, state }) {
 
 /** A refusal, with the filter below it and a mark under the place that is wrong. */
 function Refused({ error, text }) {
-  const shown = text.replaceAll(/\s/g, " ");
-  return html`<p dir="auto">${error.message}</p>${error.at !== null && error.at !== undefined && text && html`<pre aria-hidden="true">${shown.slice(Math.max(0, error.at - 60))}
-${" ".repeat(Math.min(error.at, 60))}^</pre>`}`;
+  const isPlaced = text !== "" && Number.isInteger(error.at);
+  const from = Math.max(0, (error.at ?? 0) - 60);
+  const marked = isPlaced && `${text.replaceAll(/\s/g, " ").slice(from, from + 120)}\n${" ".repeat(error.at - from)}^`;
+  return html`<p dir="auto">${error.message}</p>${isPlaced && html`<pre aria-hidden="true">${marked}</pre>`}`;
 }
 
 /** Conditions that make sense for this folder. */

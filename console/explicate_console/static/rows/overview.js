@@ -38,6 +38,7 @@ function Added({ folder, state, go, chosen, answer, shown }) {
   const classes = answer?.classes ?? [];
   const label = shown?.label ?? "";
   const features = (shown?.features ?? []).slice(0, MOST_SHOWN);
+  const expected = Math.min(folder.features.length || MOST_SHOWN, MOST_SHOWN); // so that nothing moves when they come
   const pick = (feature) => {
     const column = folder.kept.includes(feature) ? feature : state.slice;
     go({ added: feature, slice: column, sort: `added.${feature}`, descending: true });
@@ -46,8 +47,8 @@ function Added({ folder, state, go, chosen, answer, shown }) {
     ${classes.length > 1 && html`<label>Class<select value=${label} onChange=${(event) => go({ class: event.target.value })}>
       ${classes.map((each) => html`<option value=${each.label}>${each.label || "no class"}</option>`)}</select></label>`}</div>
     <div class="rows-charts">
-      <${FeatureBars} features=${features} of=${shown?.of ?? 0} picked=${state.added} onPick=${pick} />
-      <${Swarm} chosen=${chosen} label=${label} features=${features.map((each) => each.feature)} onPick=${(row) => go({ row })} />
+      <${FeatureBars} features=${features} expected=${expected} of=${shown?.of ?? 0} picked=${state.added} onPick=${pick} />
+      <${Swarm} chosen=${chosen} expected=${expected} label=${label} features=${features.map((each) => each.feature)} onPick=${(row) => go({ row })} />
     </div>
     ${answer?.strongestOnly > 0 && html`<p class="quiet">Only the ${answer.strongestOnly} strongest features of each row were kept: means are over rows where a feature is among them, and larger than over all rows.</p>`}
     <p class="quiet">These say what the model uses. They do not say that changing a feature in the world would change what happens.</p></section>`;

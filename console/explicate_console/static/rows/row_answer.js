@@ -4,8 +4,12 @@ import { readExplanation } from "/static/answers.js";
 const cellOf = (value) => (value === null ? { missing: {} } : typeof value === "number" ? { number: value } : { category: String(value) });
 const ENDS = { tolerance: "TOLERANCE", budget: "BUDGET", deadline: "DEADLINE", exact: "EXACT", "top-k": "TOP_K", complete: "COMPLETE" };
 
-/** The view model of a row in full (`row_detail.py`); null if it is not explained. */
-export function readRow(row) {
+/**
+ * The view model of a row in full (`row_detail.py`); null if it is not explained.
+ * @param {object} row
+ * @param {{name: string, group?: string}[]} columns of the model, which say what a group of columns holds
+ */
+export function readRow(row, columns = []) {
   if (!row.outputs.length) return null;
   const input = inputOf(row);
   const items = row.outputs[0].items;
@@ -13,7 +17,7 @@ export function readRow(row) {
     model: { model: row.model.model, version: row.model.version, runtime: row.model.runtime, precision: row.model.precision, bundleDigest: row.model.digest },
     prediction: predictionOf(row),
     explanation: {
-      features: featuresOf(row, items), attributions: row.outputs.map((output) => attributionOf(output, items, row)),
+      features: featuresOf(row, items, columns), attributions: row.outputs.map((output) => attributionOf(output, items, row)),
       evaluations: row.evaluations ?? 0, stopReason: `STOP_REASON_${ENDS[row.stopReason] ?? "UNSPECIFIED"}`, converged: row.stopReason === "tolerance" || row.stopReason === "exact",
       options: { method: row.options.method ?? "", seed: row.options.seed ?? 0, outputSpace: spaceOf(row) },
     },
@@ -39,9 +43,13 @@ function predictionOf({ prediction }) {
   return { classification: { scores, predictedLabel: prediction.label, predictedIndex: scores.find((each) => each.label === prediction.label)?.index ?? 0 } };
 }
 
-function featuresOf(row, items) {
+function featuresOf(row, items, columns) {
   if (row.kind !== "text") {
-    return items.map(({ feature }) => ({ column: { name: feature, columns: feature in row.input ? [{ column: feature, value: cellOf(row.input[feature]) }] : [] } }));
+    return items.map(({ feature }) => {
+      const held = columns.filter((each) => each.group === feature).map((each) => each.name);
+      const own = (held.length ? held : [feature]).filter((name) => name in row.input);
+      return { column: { name: feature, columns: own.map((name) => ({ column: name, value: cellOf(row.input[name]) })) } };
+    });
   }
   const texts = [textOf(row, "text"), textOf(row, "text_pair")];
   let [number, from] = [0, 0];

@@ -23,7 +23,8 @@ export default function RowPanel({ folder, name, close }) {
 }
 
 function Row({ row }) {
-  const answer = useMemo(() => readRow(row), [row]);
+  const columns = useColumns(row);
+  const answer = useMemo(() => readRow(row, columns), [row, columns]);
   const [output, setOutput] = useState(0);
   const { prediction } = row;
   return html`
@@ -34,6 +35,7 @@ function Row({ row }) {
         ${row.outputs.map((each, place) => html`<option value=${place}>${each.label || "the output"}</option>`)}</select></label>`}
       <h3>What it was given, and what each part adds</h3>
       <${Explained} answer=${answer} output=${output} />
+      ${row.outputs[output].items.every((item) => item.lower === null) && html`<p class="quiet">The run kept no intervals (wide attributions), so how sure these figures are is not known here. Open the row in Try to see it.</p>`}
       <h3>The parts by size</h3><${Bars} answer=${answer} output=${output} />
       <h3>From the average to this row</h3><${Waterfall} answer=${answer} output=${output} />
       <h3>What not to conclude</h3><ul>${notToConclude(answer).map((line) => html`<li>${line}</li>`)}</ul>`}
@@ -42,6 +44,22 @@ function Row({ row }) {
       ${answer && html`<dt>method</dt><dd>${row.options.method ?? "auto"}, seed ${row.options.seed ?? 0}</dd><dt>evaluations</dt><dd>${count(row.evaluations)}</dd><dt>end</dt><dd>${row.stopReason}</dd>`}
       <dt>bundle</dt><dd><code class="rows-digest">${row.model.digest}</code></dd></dl>
     <${TryIt} row=${row} />`;
+}
+
+/** The model's columns, where a feature of the row is not one of them but a group; none if the server does not have it. */
+function useColumns(row) {
+  const [columns, setColumns] = useState([]);
+  const isGrouped = row.kind === "tabular" && row.outputs.some((each) => each.items.some((item) => !(item.feature in row.input)));
+  useEffect(() => { if (isGrouped) columnsOf(row).then(setColumns, () => setColumns([])); }, [row.id]);
+  return columns;
+}
+
+async function columnsOf(row) {
+  const { models } = await call("ModelService/ListModels", {});
+  const { model, version } = row.model;
+  if (!models?.some((each) => each.model === model && each.version === version)) return [];
+  const found = await call("ModelService/GetModel", { model, version });
+  return (found.bundle?.tabular?.columns ?? []).map((each) => ({ name: each.name ?? "", group: each.group ?? "" }));
 }
 
 /** The way to Try with this input, taken only by a click: then the input is in the address. */
@@ -63,7 +81,7 @@ function TryIt({ row }) {
 }
 
 async function modelCells(row) {
-  const { columns = [] } = await call("ModelService/GetModel", { model: { model: row.model.model, version: row.model.version } }).then((found) => found.tabular ?? found.model ?? found);
+  const columns = await columnsOf(row);
   const names = columns.length ? columns.map((each) => each.name) : Object.keys(row.input);
   return Object.fromEntries(names.filter((name) => name in row.input).map((name) => [name, row.input[name]]));
 }

@@ -4,6 +4,8 @@ import { cell, count, decimalsFor, number, plainNumber, share, valueText } from 
 import { kindOfType, sliceCondition } from "/static/rows/conditions.js";
 import { useRows } from "/static/rows/rows_api.js";
 
+const USUAL_SLICES = 6;
+
 /** @param {{folder: object, state: object, go: Function, chosen: object, narrow: (condition: string) => void}} props */
 export default function Slices({ folder, state, go, chosen, narrow }) {
   const columns = folder.columns.filter((each) => kindOfType(each.type));
@@ -28,6 +30,7 @@ export default function Slices({ folder, state, go, chosen, narrow }) {
 
 function SliceTable({ answer, label, feature, narrow }) {
   const slices = answer?.slices ?? [];
+  const awaited = answer ? 0 : USUAL_SLICES;
   const isValue = answer?.of === "value";
   const predictions = isValue ? extent(slices, "prediction") : [0, 1];
   const withAdded = feature && slices.some((each) => each.added);
@@ -38,7 +41,8 @@ function SliceTable({ answer, label, feature, narrow }) {
     <tbody>${slices.map((each) => html`<tr><th scope="row"><button class="rows-sort" title="Show these rows alone" onClick=${() => narrow(sliceCondition(answer.column, each))}><bdi dir="auto" class="rows-cell">${sliceName(each)}</bdi></button></th>
       <td class="number">${count(each.rows)}</td>
       <${Mean} told=${each.prediction} range=${predictions} show=${isValue ? valueText : share} />
-      ${withAdded && html`<${Mean} told=${each.added} range=${effects} show=${(value) => number(value, Math.max(3, decimalsFor(value, 2)))} zero />`}</tr>`)}</tbody></table>
+      ${withAdded && html`<${Mean} told=${each.added} range=${effects} show=${(value) => number(value, Math.max(3, decimalsFor(value, 2)))} zero />`}</tr>`)}
+      ${Array.from({ length: awaited }, () => html`<tr aria-hidden="true"><td>\u00a0</td></tr>`)}</tbody></table>
     ${answer?.others > 0 && html`<p class="quiet">${count(answer.others)} more values have fewer rows each.</p>`}</div>`;
 }
 

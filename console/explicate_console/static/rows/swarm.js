@@ -4,15 +4,15 @@ import { cell, count, number, plainNumber } from "/static/format.js";
 import { useRows } from "/static/rows/rows_api.js";
 import { drawSwarm, layOut, near, ROW, TOP, BOTTOM } from "/static/rows/swarm_drawing.js";
 
-/** @param {{chosen: object, label: string, features: string[], onPick: (row: string) => void}} props */
-export default function Swarm({ chosen, label, features, onPick }) {
+/** @param {{chosen: object, expected: number, label: string, features: string[], onPick: (row: string) => void}} props */
+export default function Swarm({ chosen, expected, label, features, onPick }) {
   const { answer, error, busy } = useRows("swarm", features.length ? { ...chosen, label, features } : null);
   const [width, setWidth] = useState(0);
   const [theme, setTheme] = useState(0);
   const [at, setAt] = useState(null); // the number of a dot
   const canvas = useRef(null);
   const box = useRef(null);
-  const height = TOP + ROW * Math.max(features.length, 1) + BOTTOM;
+  const height = TOP + ROW * Math.max(features.length, expected) + BOTTOM;
   const laid = useMemo(() => (width && answer ? layOut(answer.dots, features, width) : null), [answer, features.join("\n"), width]);
   useEffect(() => {
     const seen = new ResizeObserver(() => setWidth(Math.round(box.current?.clientWidth ?? 0)));
