@@ -15,9 +15,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from explicate._wire.channel import channel_credentials, channel_options
+from explicate_console.audit_log import log_routes
+from explicate_console.console_settings import ConsoleSettings
 from explicate_console.gateway.connect import Gateway
 from explicate_console.security import Guard
-from explicate_console.console_settings import ConsoleSettings
 from explicate_console.style import style_sheet
 
 STATIC = resources.files("explicate_console") / "static"
@@ -37,6 +38,7 @@ def console_app(settings: ConsoleSettings) -> Starlette:
             Route("/", _page),
             Route("/style.css", _style),
             Mount("/static", StaticFiles(directory=str(STATIC))),
+            *log_routes.routes(settings),
             Route("/{service:path}", _call, methods=["POST"]),
         ],
         middleware=[Middleware(Guard, settings=settings)],
