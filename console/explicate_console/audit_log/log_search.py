@@ -78,8 +78,8 @@ class Found:
     """What a search found, and how far it came.
 
     records: a summary of each, the newest first. next: where the next search goes on; None at the log's beginning, or
-    where all that comes is older than wanted. bad: lines that cannot be read. torn: whether the last line is not whole.
-    oldest: the time of the oldest line looked at. searched: bytes, of all searches since the newest line.
+    where all that comes is older than wanted. bad: lines met that cannot be read. torn: whether the last line is not
+    whole. oldest: the time of the line it got to. searched: bytes, of all searches since the newest line.
     """
 
     log: str
@@ -102,12 +102,9 @@ def search(log: LogFile, wanted: Wanted, *, before: int | None = None, bounds: B
     needles = wanted.needles()
     ends_s = time.monotonic() + bounds.seconds
     in_too_long = False
-    for line in log.lines_before(begins):
-        told = time_of(line.text) if line.text else None
-        found.oldest = told or found.oldest
-        if too_old and told and told < too_old:
-            found.searched = log.size
-            return found
+    for line in log.lines_before(begins, needles):
+        if too_old and line.text and (time_of(line.text) or too_old) < too_old:
+            break
         found.torn = found.torn or line.torn
         found.bad += line.text is None and not in_too_long
         in_too_long = line.text is None
@@ -115,6 +112,7 @@ def search(log: LogFile, wanted: Wanted, *, before: int | None = None, bounds: B
             _look_at(line, line.text, wanted, needles, found)
         if len(found.records) >= bounds.records or time.monotonic() > ends_s or bounds.stop():
             found.next = line.at or None
+            found.oldest = (line.text and time_of(line.text)) or ""
             found.searched = log.size - line.at
             return found
     found.searched = log.size
