@@ -39,9 +39,10 @@ def run(runs: Mapping[str, Path], show: Callable[[str], None], told: Callable[[]
         f"training {trained_s - started_s:.0f} s, export {exported_s - trained_s:.0f} s, "
         f"server ready in {ready_s:.1f} s, all {time.monotonic() - started_s:.0f} s\n"
         f"report: {', '.join(str(folder / 'report.html') for folder in runs.values())}\n"
-        "\nThe server is stopped. To go on by hand, in two terminals:\n"
+        "\nThe server is stopped. To go on by hand, in three terminals:\n"
         f"  .venv/bin/explicate serve --repository {REPOSITORY}\n"
-        f"  .venv/bin/explicate {by_hand}"
+        f"  .venv/bin/explicate {by_hand}\n"
+        "  .venv/bin/explicate console        and open http://127.0.0.1:8600 in a browser: try, compare, look"
     )
     return 0
 

@@ -63,9 +63,10 @@ def run(case: Case, arguments: list[str] | None = None) -> int:
     say(
         f"The standard is met: {_verdict(repository / case.name / '1')}. All of it took {seconds:.0f} s.\n"
         f"report: {trained / 'report.html'}, the explanation as a page: {page}\n"
-        "\nThe server is stopped. To go on by hand, in two terminals:\n"
+        "\nThe server is stopped. To go on by hand, in three terminals:\n"
         f"  .venv/bin/explicate serve --repository {repository} --require-standard {standard}\n"
-        f"  .venv/bin/explicate explain --model {case.name} --jsonl {trained / 'held_out.jsonl'} --html {page}"
+        f"  .venv/bin/explicate explain --model {case.name} --jsonl {trained / 'held_out.jsonl'} --html {page}\n"
+        "  .venv/bin/explicate console        and open http://127.0.0.1:8600 in a browser"
     )
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from explicate.cli import connection
@@ -42,16 +41,17 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    import uvicorn
-
-    from explicate_console.application import console_app
     from explicate_console.console_settings import ConsoleSettings
+    from explicate_console.serving import serve
 
     found = connection.settings(arguments)
-    settings = ConsoleSettings(
-        server=found.server, tls=found.tls, listen=arguments.listen, rows=tuple(arguments.rows), audit=arguments.audit
+    serve(
+        ConsoleSettings(
+            server=found.server,
+            tls=found.tls,
+            listen=arguments.listen,
+            rows=tuple(arguments.rows),
+            audit=arguments.audit,
+        )
     )
-    host, _, port = settings.listen.rpartition(":")
-    print(f"http://{settings.listen}", file=sys.stderr)
-    uvicorn.run(console_app(settings), host=host.strip("[]"), port=int(port), log_level="warning", server_header=False)
     return 0

@@ -1,0 +1,69 @@
+"""What holds for every page: in every look, by keyboard, for screen readers, with nothing from elsewhere."""
+
+import pytest
+from playwright.sync_api import expect
+
+from support.browser import Visit, screenshot
+
+PAGES = ("try", "compare", "models", "rows", "audit")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_each_page_is_whole_and_accessible_in_every_look(name, visitor, console, looks) -> None:  # type: ignore[no-untyped-def]
+    with visitor(console, **looks) as visited:
+        page = visited.open(f"#/{name}")
+        page.wait_for_load_state("networkidle") if name != "models" else page.wait_for_timeout(500)
+        expect(page.locator("main h1")).to_have_count(1)
+        expect(page.locator("nav a[aria-current=page]")).to_have_text(name.title())
+        screenshot(page, f"{name}-{looks['theme']}-{looks['width']}")
+        assert visited.too_wide() == []
+        assert visited.inaccessible() == []
+
+
+def test_pages_are_reached_by_keyboard_alone(visited: Visit) -> None:
+    page = visited.open("#/audit")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Models":
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("nav a[aria-current=page]")).to_have_text("Models")
+    expect(page).to_have_title("Models · Explicate")
+
+
+def test_the_skip_link_leads_past_the_navigation(visited: Visit) -> None:
+    page = visited.open("#/try")
+    page.keyboard.press("Tab")
+    expect(page.locator("a.skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_an_unknown_page_says_so(visited: Visit) -> None:
+    visited.page.goto(f"{visited.url}/#/nowhere")
+    expect(visited.page.get_by_text("There is no page of this name")).to_be_visible()
+
+
+def test_the_first_paint_takes_at_most_150_kilobytes(visited: Visit) -> None:
+    sizes: list[int] = []
+    visited.page.on("response", lambda answer: sizes.append(len(answer.body())))
+    visited.open("#/try")
+    visited.page.wait_for_load_state("networkidle")
+    assert len(sizes) > 5
+    assert sum(sizes) <= 150_000
+
+
+def test_a_token_stays_in_the_tab_and_out_of_the_address(visited: Visit) -> None:
+    page = visited.open("#/try")
+    page.get_by_role("button", name="Token").click()
+    page.get_by_label("Token for this server").fill("secret-token")
+    with page.expect_request("**/explicate.v1.ModelService/ListModels") as asked:
+        page.get_by_role("button", name="Use it").click()
+    assert asked.value.headers["authorization"] == "Bearer secret-token"
+    assert "secret-token" not in page.url
+    assert page.evaluate("Object.keys(localStorage).length + document.cookie.length") == 0
+    page.get_by_role("button", name="Token held").click()
+    page.get_by_label("Token for this server").fill("")
+    with page.expect_request("**/explicate.v1.ModelService/ListModels") as asked:
+        page.get_by_role("button", name="Use it").click()
+    assert "authorization" not in asked.value.headers
