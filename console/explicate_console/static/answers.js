@@ -42,10 +42,10 @@ const INPUTS = new WeakMap();
 
 /**
  * An input as it was sent (text, tabular or image of protobuf's JSON; of an image also a Blob as `content`), decoded:
- * {kind, text, textPair, texts, cells, image}. image is the address of a blob, or null.
+ * {kind, text, textPair, texts, cells, blob, image}. image is the address of the blob; both are null without an image.
  */
 export function readInput(input) {
-  if (!input || typeof input !== "object") return { kind: null, text: "", textPair: null, texts: [], cells: {}, image: null };
+  if (!input || typeof input !== "object") return { kind: null, text: "", textPair: null, texts: [], cells: {}, blob: null, image: null };
   if (!INPUTS.has(input)) INPUTS.set(input, decodedInput(input));
   return INPUTS.get(input);
 }
@@ -56,7 +56,8 @@ function decodedInput(input) {
   const cells = {};
   for (const [column, cell] of Object.entries(input.tabular?.cells ?? {})) setOwn(cells, column, cellValue(cell));
   const kind = input.image ? "image" : input.tabular ? "row" : textPair === null ? "text" : "pair";
-  return { kind, text, textPair, texts: textPair === null ? [text] : [text, textPair], cells, image: imageAddress(input.image) };
+  const texts = kind === "text" ? [text] : kind === "pair" ? [text, textPair] : [];
+  return { kind, text, textPair, texts, cells, ...imageOf(input.image) };
 }
 
 /** A column may be called "__proto__". */
@@ -64,11 +65,11 @@ function setOwn(object, key, value) {
   Object.defineProperty(object, key, { value, enumerable: true, writable: true, configurable: true });
 }
 
-function imageAddress(image) {
-  if (!image) return null;
-  if (image.url) return image.url;
-  if (!image.content) return null;
-  return URL.createObjectURL(image.content instanceof Blob ? image.content : new Blob([bytesOf(image.content)]));
+/** The image as a Blob and the address of it; both null where the image itself was not kept. */
+function imageOf(image) {
+  if (!image?.content) return { blob: null, image: image?.url ?? null };
+  const blob = image.content instanceof Blob ? image.content : new Blob([bytesOf(image.content)]);
+  return { blob, image: URL.createObjectURL(blob) };
 }
 
 /** The bytes of a base64 text of protobuf's JSON, which may be of the alphabet for addresses. */

@@ -1,0 +1,109 @@
+// What the marks share: their style sheet, a figure with its interval, a track with bar and whisker, an axis.
+import { html, useRef } from "/static/vendor/htm-preact-standalone.js";
+import { cell, halfWidth, interval, number } from "/static/format.js";
+import { useStyle } from "/static/styles.js";
+import { begun, direction, doubt, placesBySize, tickText } from "/static/marks/scales.js";
+
+await useStyle("/static/marks/marks.css");
+
+const LONG = 48; // characters of a name in a line; what is longer can be opened
+
+/** What an item does, in words for a screen reader and a tooltip: "adds +0.123; 0.95 interval +0.100 to +0.146". */
+export function told(item, answer) {
+  if (item.value === null) return "not known yet";
+  const figure = number(item.value, answer.decimals);
+  const said = { sure: "", unsure: "; it may be nothing, or the other way", unknown: "; how sure it is, is not known" }[doubt(item)];
+  if (!item.hasInterval) return `${figure}${said}`;
+  const exact = item.upper - item.lower === 0;
+  if (exact) return `${figure}, exact`;
+  return `${figure}, ${answer.confidence ?? ""} interval ${interval(item, answer.decimals)}${said}`;
+}
+
+/** What that means, as a sentence: "raises “great” by ...". */
+export function meaning(item, answer, output) {
+  const { name } = answer.outputs[output];
+  if (item.value === null) return "Nothing is known of it yet.";
+  if (item.value === 0) return `It changes nothing about “${name}”.`;
+  const unit = { probability: "the probability of ", logit: "the logit of " }[answer.space] ?? "";
+  const verb = item.value > 0 ? "raises" : "lowers";
+  if (doubt(item) === "unsure") return `Its interval holds 0: whether it raises or lowers ${unit}“${name}” is not certain.`;
+  return `It ${verb} ${unit}“${name}”${doubt(item) === "unknown" ? "; how sure that is, is not known." : "."}`;
+}
+
+/** A value with its sign; dashed below where the interval holds 0, and said so. */
+export function Figure({ item, answer, half = true }) {
+  const state = doubt(item);
+  return html`<span class=${`mark-figure ${state}`}>
+    <span class="mark-value">${number(item.value, answer.decimals)}</span>
+    ${half && html` <span class="mark-half">${item.value === null ? "" : halfWidth(item, answer.decimals)}</span>`}
+    ${state === "unsure" && html`<span class="mark-said">, unsure: the interval holds 0</span>`}
+    ${state === "unknown" && item.value !== null && html`<span class="mark-said">, no interval</span>`}
+  </span>`;
+}
+
+/** A name from the input or the model: in its own direction; a long one is cut, and opens to the whole. */
+export function Name({ text, quoted = false }) {
+  const [start, whole] = begun(text, LONG);
+  const shown = text.trim() === "" ? "␣" : start;
+  if (whole) return html`<bdi class=${`mark-name${quoted ? " quoted" : ""}`} dir="auto" title=${text}>${shown}</bdi>`;
+  return html`<details class="mark-long"><summary title="Show all of it"><bdi class="mark-name" dir="auto">${shown}…</bdi></summary>
+    <bdi class="mark-whole" dir="auto">${text}</bdi></details>`;
+}
+
+/** The values of a column, or of a group of columns. */
+export function cellText(item) {
+  const held = Object.entries(item.cells ?? {});
+  if (held.length === 1) return cell(held[0][1]);
+  return held.map(([column, value]) => `${column}: ${cell(value)}`).join(", ");
+}
+
+/** A bar from one value to another with the whisker of an interval, in a track whose scale is `at`. */
+export function Track({ at, item, from = 0, to = item.value, zero = 0, links = null, children = null }) {
+  const [left, right] = [Math.min(at(from), at(to ?? from)), Math.max(at(from), at(to ?? from))];
+  const whisker = item.hasInterval && item.upper > item.lower ? [at(from + item.lower), at(from + item.upper)] : null;
+  return html`<svg class="mark-track" aria-hidden="true" focusable="false">
+    ${zero !== null && html`<line class="mark-zero" x1=${percent(at(zero))} x2=${percent(at(zero))} y1="0" y2="100%" />`}
+    ${children}
+    <rect class=${`mark-bar ${direction(item.value)} ${doubt(item)}`} x=${percent(left)} width=${percent(Math.max(right - left, 0))} y="22%" height="56%" />
+    ${whisker && html`<g class="mark-whisker">
+      <line x1=${percent(whisker[0])} x2=${percent(whisker[1])} y1="50%" y2="50%" />
+      <line x1=${percent(whisker[0])} x2=${percent(whisker[0])} y1="32%" y2="68%" />
+      <line x1=${percent(whisker[1])} x2=${percent(whisker[1])} y1="32%" y2="68%" /></g>`}
+    ${links !== null && html`<line class="mark-link" x1=${percent(at(links))} x2=${percent(at(links))} y1="78%" y2="100%" />`}
+  </svg>`;
+}
+
+export const percent = (value) => `${Math.round(value * 1000) / 1000}%`;
+
+/** Ticks with round numbers over or under tracks of the same scale. */
+export function Axis({ at, values }) {
+  return html`<svg class="mark-axis" aria-hidden="true" focusable="false">
+    ${values.map((value) => html`<line x1=${percent(at(value))} x2=${percent(at(value))} y1="0" y2="5" />
+      <text class="numeral" x=${percent(at(value))} y="17" text-anchor=${anchor(at(value))}>${tickText(value)}</text>`)}
+  </svg>`;
+}
+
+const anchor = (place) => (place < 8 ? "start" : place > 92 ? "end" : "middle");
+
+/**
+ * Places of the items by size. While a stream grows the order is that of the first estimate, so that nothing moves; the
+ * last answer sorts anew.
+ */
+export function usePlaces(answer, items) {
+  const kept = useRef(null);
+  const known = items.some((item) => item.value !== null);
+  const same = kept.current && kept.current.length === items.length && kept.current.names === items.map(({ name }) => name).join("\n");
+  if (same && !answer.final && kept.current.running) return kept.current;
+  const places = placesBySize(items);
+  if (known) {
+    kept.current = Object.assign([...places], { names: items.map(({ name }) => name).join("\n"), running: !answer.final });
+  }
+  return places;
+}
+
+/** What the colours and lines of a mark mean. */
+export function Key({ answer, children = null }) {
+  return html`<p class="mark-key">
+    <span class="mark-swatch raises"></span>raises <span class="mark-swatch lowers"></span>lowers
+    <span class="mark-figure unsure"><span class="mark-value">dashed</span></span> the ${answer.confidence ?? ""} interval holds 0 ${children}</p>`;
+}
