@@ -10,19 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from explicate.views.look.palette import LIGHT, QUIET, SERIES
+
 TITLES = {
     "text": "Text: DistilBERT on film reviews, 14 tokens",
     "image": "Images: ResNet18 on ImageNet, 14 superpixels",
 }
 # Ours in colour, the libraries grey and dashed. The lime library gives the numbers of lime, occlusion has one budget.
 COLOURS = {
-    "kernel-shap": "#0b5fa5",
-    "permutation-shap": "#2a8c4a",
-    "partition-shap": "#8a4fa3",
-    "lime": "#b5651d",
-    "lime-stratified": "#d1495b",
+    name: SERIES[place]
+    for place, name in enumerate(("kernel-shap", "permutation-shap", "partition-shap", "lime", "lime-stratified"))
 }
-LIBRARY_COLOUR = "#777777"
+LIBRARY_COLOUR = QUIET
 LIBRARY_STYLES = {
     "shap kernel": (0, (5, 2)),
     "shap kernel, l1_reg=False": (0, (2, 1.5)),
@@ -77,7 +76,7 @@ def _scale(panel: Axes, figures: Sequence[Measured]) -> None:
 
 def _draw(panel: Axes, games: str, figures: Sequence[Measured]) -> None:
     panel.set_title(TITLES.get(games, games), loc="left", fontsize=11)
-    panel.grid(axis="y", color="#e4e4e4", linewidth=0.8)
+    panel.grid(axis="y", color=LIGHT.soft, linewidth=0.8)
     panel.spines[["top", "right"]].set_visible(False)
     ends = {}
     for method in (*LIBRARY_STYLES, *COLOURS):
@@ -113,7 +112,7 @@ def _label(panel: Axes, ends: dict[str, float]) -> None:
             fontweight="bold" if method == "kernel-shap" else "normal",
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={"arrowstyle": "-", "color": LIGHT.line, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
         )
 
 

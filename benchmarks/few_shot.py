@@ -26,6 +26,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
+from explicate.views.look.palette import FIRST, SECOND, THIRD
 from explicate_training.config.config_file import parse_config
 from explicate_training.data.demos import DEMO_TEXTS
 from explicate_training.loop.progress import StepProgress
@@ -36,7 +37,7 @@ from explicate_training.train import prepare_data, train
 
 LABELS, SEEDS, TESTED = (8, 32, 128), 5, 1000
 METHODS = {"few-shot": "pairs, then a linear layer", "full": "full fine-tuning", "tf-idf": "TF-IDF and a linear model"}
-COLOURS = {"few-shot": "#2f6d31", "full": "#5b7db1", "tf-idf": "#c0504d"}
+COLOURS = {"few-shot": SECOND, "full": FIRST, "tf-idf": THIRD}
 RESULTS = Path(__file__).parent / "results"
 _LEAST_STEPS, _BATCH = 60, 16
 _STRENGTHS, _FOLDS = (1.0, 10.0, 100.0), 4

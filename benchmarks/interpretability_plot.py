@@ -9,12 +9,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.interpretability_lines import Records, figures_of, right
+from explicate.views.look.palette import DARK, FIRST, FIRST_ON_DARK, LIGHT
 from explicate_standards.bootstrap import draws
 
 _TEXT = "reviews"
 THEMES: Mapping[str, Mapping[str, str]] = {
-    "light": {"ink": "#222222", "ground": "#ffffff", "points": "#5b7db1", "ours": "#c0504d"},
-    "dark": {"ink": "#e4e4e4", "ground": "#121212", "points": "#8fb3e8", "ours": "#ff8a80"},
+    "light": {"ink": LIGHT.ink, "ground": LIGHT.paper, "points": LIGHT.edge, "ours": FIRST},
+    "dark": {"ink": DARK.ink, "ground": DARK.paper, "points": DARK.edge, "ours": FIRST_ON_DARK},
 }
 _HIGHLIGHTED = "defaults"
 

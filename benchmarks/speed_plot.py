@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import RESULTS
+from explicate.views.look.palette import FIRST, SECOND
 
 RUNTIMES = {"onnxruntime": "ONNX Runtime, fp32", "openvino": "OpenVINO, bf16"}
-COLOURS = {"onnxruntime": "#31688e", "openvino": "#d1762a"}
+COLOURS = {"onnxruntime": FIRST, "openvino": SECOND}
 PANELS = {"time to": "time to the peer's error, ours / peer's", "error in": "error in the peer's time, ours / peer's"}
 ASKED = {"time to": {"onnxruntime": 1 / 6, "openvino": 1 / 12}, "error in": {"onnxruntime": 1 / 2, "openvino": 1 / 3}}
 

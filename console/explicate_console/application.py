@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from importlib import resources
 
-import grpc
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
-from explicate._wire.channel import channel_credentials, channel_options
+from explicate.sentences.glossary import glossary
+from explicate.views.look.sheets import style_sheet
 from explicate_console.audit_log import log_routes
 from explicate_console.console_settings import ConsoleSettings
-from explicate_console.gateway.connect import Gateway
+from explicate_console.gateway.connect import Gateway, open_channel
 from explicate_console.security import Guard
-from explicate_console.style import style_sheet
 
 STATIC = resources.files("explicate_console") / "static"
 
@@ -28,18 +29,19 @@ def console_app(settings: ConsoleSettings) -> Starlette:
     """The application for one server."""
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with _channel(settings) as channel:
-            app.state.gateway = Gateway(channel)
-            yield
+    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Gateway]]:
+        async with open_channel(settings) as channel:
+            yield {"gateway": Gateway(channel, settings)}
 
     return Starlette(
         routes=[
             Route("/", _page),
             Route("/style.css", _style),
+            Route("/words.json", _words),
             Mount("/static", StaticFiles(directory=str(STATIC))),
+            Route("/healthz", _alive),
             *log_routes.routes(settings),
-            Route("/{service:path}", _call, methods=["POST"]),
+            Route("/{service}/{method}", _Call()),
         ],
         middleware=[Middleware(Guard, settings=settings)],
         lifespan=lifespan,
@@ -54,14 +56,19 @@ async def _style(_request: Request) -> Response:
     return Response(style_sheet(), media_type="text/css")
 
 
-async def _call(request: Request) -> Response:
-    gateway: Gateway = request.app.state.gateway
-    return await gateway.answer(request)
+async def _alive(_request: Request) -> Response:
+    """Of the console itself; of the server, grpc.health.v1.Health/Check through the gateway tells."""
+    return PlainTextResponse("ok\n")
 
 
-def _channel(settings: ConsoleSettings) -> grpc.aio.Channel:
-    options = channel_options(settings.server, settings.tls)
-    credentials = channel_credentials(settings.tls)
-    if credentials is None:
-        return grpc.aio.insecure_channel(settings.server, options=options)
-    return grpc.aio.secure_channel(settings.server, credentials, options=options)
+async def _words(request: Request) -> Response:
+    """The glossary by group and name, each a title and what it says; `?lang=de` for another language."""
+    groups = glossary(request.query_params.get("lang", "en"))
+    return JSONResponse({g: {name: asdict(term) for name, term in terms.items()} for g, terms in groups.items()})
+
+
+class _Call:
+    """Hands a call to the gateway of this start."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["state"]["gateway"](scope, receive, send)

@@ -10,9 +10,10 @@ from math import floor, log10
 
 import numpy as np
 
+from explicate.views.look.palette import DRAWN_ON, FIRST, LIGHT, QUIET, SECOND, THIRD
 from explicate_standards.metric import Floats
 
-OURS, OTHER, MARK, GREY, INK = "#5b7db1", "#c0504d", "#4a8a4a", "#888888", "#222222"
+OURS, OTHER, MARK, GREY, INK = FIRST, SECOND, THIRD, QUIET, LIGHT.ink
 _WIDTH, _HEIGHT = 340, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 24, 40
 _BINS = 20
@@ -146,6 +147,6 @@ def _svg(title: str, parts: Iterable[str]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
         f'role="img" aria-label="{escape(title)}" style="max-width:100%;height:auto" '
-        f'font-family="system-ui, sans-serif"><rect width="100%" height="100%" rx="4" fill="#fff"/>'
+        f'font-family="system-ui, sans-serif"><rect width="100%" height="100%" rx="4" fill="{DRAWN_ON}"/>'
         f"{''.join(parts)}</svg>"
     )

@@ -17,7 +17,8 @@ import optuna
 from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial
 
-from explicate.views.page_style import PAGE_STYLE
+from explicate.views.look.palette import FIRST, QUIET, SECOND, THIRD
+from explicate.views.look.sheets import page_style
 from explicate_studies.choice import Goals, Measured, Tried, choose, pareto
 from explicate_studies.space import told, with_point
 from explicate_studies.study import Study
@@ -28,7 +29,7 @@ from explicate_training.run_directory import write_json
 
 CHOSEN_CONFIG = "chosen.toml"
 REPORT, SUMMARY = "report.html", "study.json"
-_ALL, _KEPT, _TAKEN, _OUT = "#5b7db1", "#2f6d31", "#c0504d", "#aaaaaa"
+_ALL, _KEPT, _TAKEN, _OUT = THIRD, FIRST, SECOND, QUIET
 _RUNS_PER_DIMENSION = 2  # from which importance is told
 _FEWEST_RUNS = 8
 
@@ -63,7 +64,7 @@ def write_report(study: Study, found: Findings) -> Path:
     drawn = curve(found, goals)
     importance_of, importance = _importance(study)
     page = template_of("tune_report.html.jinja", "explicate_studies").render(
-        page_style=PAGE_STYLE,
+        page_style=page_style(),
         title=Path(study.subject.config.data.origin).stem,
         sampler=options.sampler,
         seed=options.seed,
@@ -147,7 +148,7 @@ def _reach(one: Measured) -> list[list[float]] | None:
 def _about(goals: Goals) -> str:
     if goals.cost:
         return (
-            "Each point is a run with its number; up is more accurate, left is cheaper to explain. The green line "
+            "Each point is a run with its number; up is more accurate, left is cheaper to explain. The line "
             "joins those that no other run beats in both, the ring is the one to take; grey runs miss a floor."
         )
     return "Each point is a run; the ring is the one to take; grey runs miss a floor."

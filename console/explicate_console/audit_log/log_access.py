@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import grpc
 
-from explicate._wire.channel import channel_credentials, channel_options
+from explicate._wire.channel import token_metadata
 from explicate_console.console_settings import ConsoleSettings
+from explicate_console.gateway.connect import open_channel
 
 # Names the versions that the server knows, and asks for the right `admin`; its request has no field that must be set.
 ADMIN_METHOD = "/inference.GRPCInferenceService/RepositoryIndex"
@@ -41,15 +42,17 @@ class Refusal:
     message: str
 
 
-async def refusal(settings: ConsoleSettings, authorization: str) -> Refusal | None:
-    """Whether the server lets this value of the header `authorization` (empty: none) administer; None if it does.
+async def refusal(settings: ConsoleSettings, token: str | None) -> Refusal | None:
+    """Whether the server lets this token administer, or everybody where there is none; None if it does.
 
-    What the server cannot be asked is not shown.
+    Where the server cannot be asked, the log is not shown. Raises UsageError for what is no token, or one that others
+    on the way could read.
     """
-    if not (authorization.isascii() and authorization.isprintable()):
-        return Refusal(401, "token_wanted", _WITHOUT)
-    metadata = (("authorization", authorization),) if authorization else None
-    async with _channel(settings) as channel:
+    metadata = token_metadata(
+        token, settings.server, encrypted=settings.tls is not False, allow_plain=settings.allow_plain_token
+    )
+    # A channel of its own: what refuses the gateway's own is no matter of who administers.
+    async with open_channel(settings) as channel:
         # Of bytes: an empty message is an empty text.
         ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(ADMIN_METHOD)
         try:
@@ -72,12 +75,3 @@ def _refused(error: grpc.aio.AioRpcError) -> Refusal:
         f"The server does not say whether this browser may read the audit log ({error.details() or error.code().name}),"
         " so it is not shown.",
     )
-
-
-def _channel(settings: ConsoleSettings) -> grpc.aio.Channel:
-    """A channel of its own, for one question: who administers may change from one to the next."""
-    options = channel_options(settings.server, settings.tls)
-    credentials = channel_credentials(settings.tls)
-    if credentials is None:
-        return grpc.aio.insecure_channel(settings.server, options=options)
-    return grpc.aio.secure_channel(settings.server, credentials, options=options)

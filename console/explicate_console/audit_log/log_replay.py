@@ -84,7 +84,14 @@ async def replay(settings: ConsoleSettings, line: AuditLine, given: Given, *, to
     if isinstance(asked, Verdict):
         return _told(asked)
     kept = _KeptAnswer()
-    client = AsyncClient(settings.server, tls=settings.tls, token=token, timeout_s=_TIMEOUT_S, interceptors=[kept])
+    client = AsyncClient(
+        settings.server,
+        tls=settings.tls,
+        token=token,
+        allow_plain_token=settings.allow_plain_token,
+        timeout_s=_TIMEOUT_S,
+        interceptors=[kept],
+    )
     async with client:
         try:
             answer = await client.explain(

@@ -24,12 +24,15 @@ from explicate.errors import (
     PermissionDenied,
     Unauthenticated,
     Unavailable,
+    UsageError,
 )
 from explicate_console.audit_log import log_access, log_replay
 from explicate_console.audit_log.log_file import LogFile, LogUnreadableError
 from explicate_console.audit_log.log_replay import RecordUnfitError
 from explicate_console.audit_log.log_search import Bounds, Found, Wanted, read_line, search, summary, written
 from explicate_console.console_settings import ConsoleSettings
+from explicate_console.gateway.bodies import read_body
+from explicate_console.gateway.failures import Failure
 
 _MOST_RECORDS = 200
 _LOOK_INTERVAL_S = 0.2  # at whether the browser still waits
@@ -80,6 +83,10 @@ class _AuditPages:
                 return _json({"reason": "unreadable", "message": str(error)}, 409)
             except RecordUnfitError as error:
                 return _json({"reason": "unfit", "message": str(error)}, 422)
+            except Failure as failure:
+                return _json({"reason": "bad_request", "message": failure.document["message"]}, failure.status)
+            except UsageError as error:
+                return _json({"reason": "bad_request", "message": str(error)}, 400)
             except ExplicateError as error:
                 return _json({"reason": "call_failed", "message": str(error)}, _CALL_STATUS.get(type(error), 502))
 
@@ -88,8 +95,9 @@ class _AuditPages:
     async def _allowed(self, request: Request) -> Path:
         """The log, for a browser that may read it."""
         if self._settings.audit is None:
-            raise _RefusedError(404, "no_log", "This console was started without --audit.")
-        refused = await log_access.refusal(self._settings, request.headers.get("authorization", ""))
+            # A page asks for it to learn whether there is one: no failure, of which browsers would complain.
+            raise _RefusedError(200, "no_log", "This console was started without --audit.")
+        refused = await log_access.refusal(self._settings, _token(request))
         if refused is not None:
             raise _RefusedError(refused.status, refused.reason, refused.message)
         return self._settings.audit
@@ -139,7 +147,7 @@ class _AuditPages:
 
     async def replay(self, request: Request, path: Path) -> Any:
         """The explanation of a record asked for again, and compared."""
-        document = await _body(request)
+        document = await _body(request, self._settings.max_body_bytes)
         _, text = await asyncio.to_thread(_read, path, document)
         line = log_replay.line_of(text, read_line(text) or {})
         given = log_replay.given_of(document)
@@ -171,12 +179,12 @@ def _number(asked: Mapping[str, Any], name: str) -> int | None:
     return int(told) if told else None
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def _body(request: Request, most: int) -> dict[str, Any]:
     # Only scripts of this page can send this type without the browser asking first.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise _RefusedError(415, "bad_request", "content-type must be application/json")
     try:
-        document = json.loads(await request.body())
+        document = json.loads(await read_body(request, most))
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
@@ -185,8 +193,9 @@ async def _body(request: Request) -> dict[str, Any]:
 
 
 def _token(request: Request) -> str | None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
+    """The browser's token; None where it sends none. Another scheme is no token that a server knows."""
+    told = request.headers.get("authorization")
+    return None if told is None else told.removeprefix("Bearer ").strip()
 
 
 def _json(document: Any, status: int = 200) -> Response:

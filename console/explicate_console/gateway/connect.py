@@ -7,126 +7,248 @@ stream ended. What it does not do: compression, and calls by GET.
 
 from __future__ import annotations
 
+import asyncio
 import json
-import struct
-from collections.abc import AsyncIterator, Mapping
-from typing import Any  # JSON
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
-from google.protobuf import json_format
-from google.protobuf.message import DecodeError, Message
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from google.protobuf.message import Message
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from explicate import errors
+from explicate._wire import health_check
+from explicate._wire.channel import channel_credentials, channel_options, is_local
+from explicate._wire.rpc_errors import from_rpc_error
+from explicate_console.console_settings import ConsoleSettings
 from explicate_console.gateway import failures
+from explicate_console.gateway.bodies import END_STREAM, Codec, codec, enveloped, read_body, unwrapped
+from explicate_console.gateway.failures import Failure, invalid
 from explicate_console.gateway.rpc_methods import METHODS, Method
 
 _PASSED_ON = ("authorization", "x-request-id", "traceparent", "tracestate")
-_END_STREAM = 2
-_ENVELOPE = struct.Struct(">BI")
-_DEFAULT_TIMEOUT_S, _MOST_TIMEOUT_S = 60.0, 3600.0
+_MOST_TIMEOUT_S = 3600.0  # of any call, and of a stream that does not say
+_LOOK_S = 5.0
+_IDENTITY = {"accept-encoding": "identity", "connect-accept-encoding": "identity"}
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What a request asks for, once it is read."""
+
+    method: Method
+    codec: Codec
+    message: Message
+    metadata: tuple[tuple[str, str], ...]
+    ends_at: float
+
+    @property
+    def left_s(self) -> float:
+        return max(0.0, self.ends_at - asyncio.get_running_loop().time())
 
 
 class Gateway:
-    """Answers HTTP by calls over one gRPC channel."""
+    """Answers HTTP by calls over one gRPC channel: an ASGI application."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, settings: ConsoleSettings) -> None:
         self._channel = channel
+        self._settings = settings
+        self._may_send_tokens = settings.tls is not False or settings.allow_plain_token or is_local(settings.server)
+        self._calls = 0
+        self._open: set[grpc.aio.Call] = set()
+        self._closing = False
 
-    async def answer(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One call; every failure is an error of the protocol."""
-        method = METHODS.get(request.url.path)
-        if method is None:
-            return _refused(grpc.StatusCode.UNIMPLEMENTED, f"there is no method {request.url.path}")
-        media, _, _ = request.headers.get("content-type", "").partition(";")
-        json_body = media.endswith("json")
-        wanted = ("application/connect+json", "application/connect+proto") if method.streams else (
-            "application/json", "application/proto")  # fmt: skip
-        if media not in wanted:
-            return _refused(grpc.StatusCode.INVALID_ARGUMENT, f"content-type must be {' or '.join(wanted)}", status=415)
+        request = Request(scope, receive)
+        streams = False
         try:
-            body = await request.body()
-            message = _parsed(method.request, _first_envelope(body) if method.streams else body, json_body=json_body)
-            call = _Call(timeout_s=_timeout_s(request), metadata=_metadata(request))
-        except ValueError as error:
-            return _refused(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        if method.streams:
-            return StreamingResponse(self._streamed(method, message, call, json_body=json_body), media_type=media)
-        return await self._unary(method, message, call, json_body=json_body)
+            method = _method(request)
+            wanted = codec(request, method)
+            streams = method.streams
+            with self._admitted():
+                call = await self._read(request, method, wanted)
+                answer = self._streamed(call, send) if streams else self._unary(call, scope, receive, send)
+                await _unless_gone(receive, answer)
+        except ClientDisconnect:
+            return
+        except Failure as failure:
+            await _refuse(failure, scope, receive, send, media=wanted.media if streams else None)
 
-    async def _unary(self, method: Method, message: Message, call: _Call, *, json_body: bool) -> Response:
-        ask = self._channel.unary_unary(method.path, type(message).SerializeToString, method.response.FromString)
+    def close(self) -> None:
+        """End the open calls, each with an error that says so, and take no new ones."""
+        self._closing = True
+        for call in tuple(self._open):
+            call.cancel()
+
+    async def why_unreachable(self) -> str:
+        """A sentence where the server does not answer within a few seconds, else ""."""
+        check: Any = self._channel.unary_unary(health_check.CHECK)  # of bytes
         try:
-            answer = await ask(message, timeout=call.timeout_s, metadata=call.metadata)
+            await check(health_check.request_bytes(""), timeout=_LOOK_S)
         except grpc.aio.AioRpcError as error:
-            code, document = failures.of_call(error)
-            return JSONResponse(document, failures.HTTP_STATUS[code])
-        media = "application/json" if json_body else "application/proto"
-        return Response(_written(answer, json_body=json_body), media_type=media)
+            known = from_rpc_error(error, self._settings.server)
+            return str(known) if isinstance(known, errors.Unavailable | errors.DeadlineExceeded) else ""
+        return ""
 
-    async def _streamed(
-        self, method: Method, message: Message, call: _Call, *, json_body: bool
-    ) -> AsyncIterator[bytes]:
-        ask = self._channel.unary_stream(method.path, type(message).SerializeToString, method.response.FromString)
-        answers = ask(message, timeout=call.timeout_s, metadata=call.metadata)
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        if self._closing:
+            raise _stopping()
+        if self._calls >= self._settings.max_calls:
+            raise Failure(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"this console has {self._calls} calls in progress, the most that it takes; try again in a moment",
+                headers={"retry-after": "1"},
+            )
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+
+    async def _read(self, request: Request, method: Method, wanted: Codec) -> _Call:
+        version = request.headers.get("connect-protocol-version", "1")
+        if version != "1":
+            raise invalid(f'connect-protocol-version must be "1", not {version[:20]!r}')
+        timeout_s = _timeout_s(request, _MOST_TIMEOUT_S if method.streams else self._settings.timeout_s)
+        ends_at = asyncio.get_running_loop().time() + timeout_s
+        metadata = self._metadata(request)
+        body = await read_body(request, self._settings.max_body_bytes)
+        message = await wanted.parsed(method.request, unwrapped(body) if method.streams else body)
+        return _Call(method, wanted, message, metadata, ends_at)
+
+    def _metadata(self, request: Request) -> tuple[tuple[str, str], ...]:
+        given = tuple((name, request.headers[name]) for name in _PASSED_ON if name in request.headers)
+        for name, value in given:
+            if not (value.isascii() and value.isprintable()):
+                raise invalid(f"the header {name} has characters that it may not have")
+        if "authorization" in request.headers and not self._may_send_tokens:
+            raise Failure(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"a token is not sent to {self._settings.server} unencrypted, where others could read it; start the "
+                "console with --tls, or say that plain text is meant (--allow-plain-token)",
+            )
+        return given
+
+    async def _unary(self, call: _Call, scope: Scope, receive: Receive, send: Send) -> None:
+        ask = self._channel.unary_unary(
+            call.method.path, type(call.message).SerializeToString, call.method.response.FromString
+        )
+        async with self._under_way(ask(call.message, timeout=call.left_s, metadata=call.metadata)) as asked:
+            answer = await asked
+            headers = failures.passed_back(await asked.trailing_metadata())
+        body = await call.codec.written(answer)
+        await Response(body, media_type=call.codec.media, headers=_IDENTITY | headers)(scope, receive, send)
+
+    async def _streamed(self, call: _Call, send: Send) -> None:
+        ask = self._channel.unary_stream(
+            call.method.path, type(call.message).SerializeToString, call.method.response.FromString
+        )
+        await _begin(send, call.codec.media)
         end: dict[str, Any] = {}
         try:
-            async for answer in answers:
-                yield _enveloped(_written(answer, json_body=json_body))
+            async with self._under_way(ask(call.message, timeout=call.left_s, metadata=call.metadata)) as asked:
+                async for answer in asked:
+                    await _more(send, enveloped(await call.codec.written(answer)))
+                headers = failures.passed_back(await asked.trailing_metadata())
+        except Failure as failure:
+            end, headers = {"error": failure.document}, failure.headers
+        await _end(send, end, headers)
+
+    @asynccontextmanager
+    async def _under_way(self, asked: Any) -> AsyncIterator[Any]:  # Any: a call of grpc.aio, of either kind
+        """A call that ends with the block, and at the latest when this is closed; raises Failure where it fails."""
+        self._open.add(asked)
+        try:
+            yield asked
         except grpc.aio.AioRpcError as error:
-            end = {"error": failures.of_call(error)[1]}
+            raise failures.of_call(error, self._settings.server) from None
+        except asyncio.CancelledError:
+            if self._closing:
+                raise _stopping() from None
+            raise
         finally:
-            answers.cancel()  # the reader has gone, or it is over anyway
-        yield _enveloped(json.dumps(end).encode(), flags=_END_STREAM)
+            self._open.discard(asked)
+            asked.cancel()  # the reader has gone, or it is over anyway
 
 
-class _Call:
-    def __init__(self, *, timeout_s: float, metadata: tuple[tuple[str, str], ...]) -> None:
-        self.timeout_s = timeout_s
-        self.metadata = metadata
+def open_channel(settings: ConsoleSettings) -> grpc.aio.Channel:
+    """The channel to the console's server; raises UsageError for a file of TLS that cannot be read."""
+    options = channel_options(settings.server, settings.tls)
+    credentials = channel_credentials(settings.tls)
+    if credentials is None:
+        return grpc.aio.insecure_channel(settings.server, options=options)
+    return grpc.aio.secure_channel(settings.server, credentials, options=options)
 
 
-def _refused(code: grpc.StatusCode, message: str, *, status: int | None = None) -> Response:
-    return JSONResponse(failures.document(code, message), status or failures.HTTP_STATUS[code])
+def _method(request: Request) -> Method:
+    method = METHODS.get(request.url.path)
+    if method is None:
+        raise Failure(grpc.StatusCode.UNIMPLEMENTED, f"there is no method {request.url.path[:200]}", status=404)
+    if request.method != "POST":
+        message = f"{request.url.path} is called by POST"
+        raise Failure(grpc.StatusCode.UNIMPLEMENTED, message, status=405, headers={"allow": "POST"})
+    return method
 
 
-def _timeout_s(request: Request) -> float:
+def _timeout_s(request: Request, default_s: float) -> float:
     told = request.headers.get("connect-timeout-ms")
     if told is None:
-        return _DEFAULT_TIMEOUT_S
-    if not told.isdecimal() or len(told) > 10:
-        raise ValueError("connect-timeout-ms must be a whole number of milliseconds of at most 10 digits")
+        return default_s
+    if not (told.isascii() and told.isdecimal()) or len(told) > 10:
+        raise invalid("connect-timeout-ms must be a whole number of milliseconds of at most 10 digits")
     return min(int(told) / 1000, _MOST_TIMEOUT_S)
 
 
-def _metadata(request: Request) -> tuple[tuple[str, str], ...]:
-    headers: Mapping[str, str] = request.headers
-    return tuple((name, headers[name]) for name in _PASSED_ON if name in headers)
-
-
-def _first_envelope(body: bytes) -> bytes:
-    if len(body) < _ENVELOPE.size:
-        raise ValueError("the body is not an envelope: a byte of flags, four of length, the message")
-    flags, length = _ENVELOPE.unpack_from(body)
-    if flags or length != len(body) - _ENVELOPE.size:
-        raise ValueError("the body must be one envelope without flags whose length is that of the message")
-    return body[_ENVELOPE.size :]
-
-
-def _enveloped(message: bytes, *, flags: int = 0) -> bytes:
-    return _ENVELOPE.pack(flags, len(message)) + message
-
-
-def _parsed(kind: type[Message], body: bytes, *, json_body: bool) -> Message:
+async def _unless_gone(receive: Receive, answer: Coroutine[Any, Any, None]) -> None:
+    """Answer, and stop where the caller goes away."""
+    working = asyncio.ensure_future(answer)
+    gone = asyncio.ensure_future(_disconnected(receive))
     try:
-        if not json_body:
-            return kind.FromString(body)
-        return json_format.Parse(body.decode("utf-8"), kind())
-    except (DecodeError, json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"the body is not a {kind.DESCRIPTOR.full_name}: {error}") from None
+        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        if not working.done():
+            working.cancel()
+        await asyncio.wait((working, gone))
+    if not working.cancelled():
+        working.result()
 
 
-def _written(message: Message, *, json_body: bool) -> bytes:
-    if not json_body:
-        return message.SerializeToString()
-    return json_format.MessageToJson(message, indent=None).encode()
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _stopping() -> Failure:
+    return Failure(grpc.StatusCode.UNAVAILABLE, "the console is stopping")
+
+
+async def _refuse(failure: Failure, scope: Scope, receive: Receive, send: Send, *, media: str | None) -> None:
+    if media is None:
+        headers = _IDENTITY | failure.headers
+        response = Response(failure.body, failure.status, media_type="application/json", headers=headers)
+        await response(scope, receive, send)
+        return
+    await _begin(send, media)  # of a stream the protocol wants status 200 and the error at its end
+    await _end(send, {"error": failure.document}, failure.headers)
+
+
+async def _begin(send: Send, media: str) -> None:
+    headers = [(b"content-type", media.encode()), (b"connect-accept-encoding", b"identity")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+async def _more(send: Send, chunk: bytes) -> None:
+    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+
+async def _end(send: Send, end: dict[str, Any], headers: dict[str, str]) -> None:
+    metadata = {"metadata": {name: [value] for name, value in headers.items()}} if headers else {}
+    last = enveloped(json.dumps(end | metadata).encode(), flags=END_STREAM)
+    await send({"type": "http.response.body", "body": last, "more_body": False})

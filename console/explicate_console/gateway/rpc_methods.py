@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from google.protobuf import message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.message import Message
 
+from explicate._wire import health_check
 from explicate.v1 import inference_service_pb2, model_service_pb2
-
-_FILES: tuple[FileDescriptor, ...] = (inference_service_pb2.DESCRIPTOR, model_service_pb2.DESCRIPTOR)
 
 
 @dataclass(frozen=True)
@@ -25,20 +24,51 @@ class Method:
     streams: bool
 
 
-def _methods() -> dict[str, Method]:
-    found = {}
-    for file in _FILES:
-        for service in file.services_by_name.values():
-            for method in service.methods:
-                path = f"/{service.full_name}/{method.name}"
-                found[path] = Method(
-                    path,
-                    message_factory.GetMessageClass(method.input_type),
-                    message_factory.GetMessageClass(method.output_type),
-                    method.server_streaming,
-                )
-    return found
+def _health_file() -> FileDescriptor:
+    """What this needs of grpc/health/v1/health.proto, which is in a package that the console does without.
+
+    In a pool of its own: where that package is installed, its file has the name in the pool of all.
+    """
+    file = descriptor_pb2.FileDescriptorProto(name="grpc/health/v1/health.proto", package="grpc.health.v1")
+    file.syntax = "proto3"
+    field = descriptor_pb2.FieldDescriptorProto
+    asked = file.message_type.add(name="HealthCheckRequest")
+    asked.field.add(name="service", number=1, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
+    told = file.message_type.add(name="HealthCheckResponse")
+    states = told.enum_type.add(name="ServingStatus")
+    for number, state in health_check.STATES.items():
+        states.value.add(name=state.upper().replace("-", "_") or "UNKNOWN", number=number)
+    told.field.add(
+        name="status",
+        number=1,
+        type=field.TYPE_ENUM,
+        label=field.LABEL_OPTIONAL,
+        type_name=".grpc.health.v1.HealthCheckResponse.ServingStatus",
+    )
+    check = file.service.add(name="Health").method.add(name="Check")
+    check.input_type, check.output_type = (f".{file.package}.{each.name}" for each in (asked, told))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return pool.FindFileByName(file.name)
 
 
-METHODS: Mapping[str, Method] = MappingProxyType(_methods())
+def _of(file: FileDescriptor) -> Iterator[Method]:
+    for service in file.services_by_name.values():
+        for method in service.methods:
+            if method.client_streaming:  # which HTTP/1.1 cannot carry; the contract has none
+                continue
+            yield Method(
+                f"/{service.full_name}/{method.name}",
+                message_factory.GetMessageClass(method.input_type),
+                message_factory.GetMessageClass(method.output_type),
+                method.server_streaming,
+            )
+
+
+_FILES: tuple[FileDescriptor, ...] = (
+    inference_service_pb2.DESCRIPTOR,
+    model_service_pb2.DESCRIPTOR,
+    _health_file(),
+)
+METHODS: Mapping[str, Method] = MappingProxyType({method.path: method for file in _FILES for method in _of(file)})
 """By path."""

@@ -33,7 +33,7 @@ async function post(method, body, media, { signal, timeoutMs }) {
   }
 }
 
-/** One call, such as call("ModelService/GetModel", {model: {model: "reviews"}}); the answer as protojson. */
+/** One call, such as call("ModelService/GetModel", {model: "reviews"}); the answer as protojson. */
 export async function call(method, request, { signal, timeoutMs = 30000 } = {}) {
   const response = await post(method, JSON.stringify(request), "application/json", { signal, timeoutMs });
   const answer = await response.json().catch(() => ({}));

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
-from explicate.views.page_style import PAGE_STYLE
+from explicate.views.look.sheets import page_style
 from explicate_bundle.telling.lay_page import lay_page
 from explicate_export.card.plain_words import lay_facts
 from explicate_export.described import DescribedModel
@@ -27,7 +27,7 @@ def report_of(brought: Brought, name: str) -> Callable[[Published], str]:
 
     def page(published: Published) -> str:
         parts = "\n".join(_sections(brought, name, published))
-        return _PAGE.format(title=escape(name), style=PAGE_STYLE, body=parts)
+        return _PAGE.format(title=escape(name), style=page_style(), body=parts)
 
     return page
 

@@ -11,7 +11,7 @@ from typing import Any  # JSON values
 from urllib.parse import quote
 
 from explicate.views import tables
-from explicate.views.page_style import PAGE_STYLE
+from explicate.views.look.sheets import page_style
 from explicate_standards.leaderboard.board_columns import (
     COLUMNS,
     MASKED,
@@ -105,7 +105,7 @@ def as_page(groups: Sequence[Group], file: Path) -> str:
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Leaderboard</title>\n'
-        f'<meta name="color-scheme" content="light dark">\n{PAGE_STYLE}\n{_STYLE}\n</head>\n<body>\n'
+        f'<meta name="color-scheme" content="light dark">\n{page_style()}\n{_STYLE}\n</head>\n<body>\n'
         f"<h1>Leaderboard</h1>\n{body}\n<p>{escape(NOTE)}</p>\n</body>\n</html>\n"
     )
 

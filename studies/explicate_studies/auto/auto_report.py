@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from explicate.views.page_style import PAGE_STYLE
+from explicate.views.look.sheets import page_style
 from explicate_standards.leaderboard.boards import as_text
 from explicate_standards.leaderboard.ranking import Group
 from explicate_studies.auto.candidates import Shared
@@ -157,7 +157,7 @@ def write_page(story: Story, groups: Sequence[Group], text: str) -> Path:
     """Writes the page, which needs nothing else, and returns its path."""
     shared, published = story.shared, story.published
     page = template_of("auto_report.html.jinja", "explicate_studies").render(
-        page_style=PAGE_STYLE,
+        page_style=page_style(),
         title=Path(shared.config.data.origin).stem,
         paragraph=text,
         good=published.bundle is not None,

@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from explicate.views import tables
-from explicate.views.page_style import PAGE_STYLE
+from explicate.views.look.palette import FIRST, QUIET, SECOND
+from explicate.views.look.sheets import page_style
 from explicate_studies.curve.doubling import Mean, doubling, mean_of, sentences
 from explicate_studies.curve.points import RECIPES, Plan, Point
 from explicate_training.config.config_file import format_config
@@ -20,8 +21,8 @@ from explicate_training.report.report import data_uri, template_of
 from explicate_training.run_directory import write_json
 
 REPORT, SUMMARY = "report.html", "curve.json"
-_COLOURS = {"full": "#5b7db1", "few-shot": "#2f6d31"}
-_SIMPLE = "#888888"
+_COLOURS = {"full": FIRST, "few-shot": SECOND}
+_SIMPLE = QUIET
 
 
 def _rows(points: Sequence[Point], plan: Plan) -> list[tuple[int, str, Mean, Mean]]:
@@ -50,7 +51,7 @@ def write_report(points: Sequence[Point], plan: Plan) -> Path:
     told = sentences(points, plan)
     write_json(plan.folder / SUMMARY, summary(points, plan))
     page = template_of("curve_report.html.jinja", "explicate_studies").render(
-        page_style=PAGE_STYLE,
+        page_style=page_style(),
         title=Path(plan.config.data.origin).stem,
         plan=plan,
         drawing=data_uri(drawn(points, plan)) if points else "",

@@ -16,10 +16,10 @@ from PIL import Image
 
 import explicate
 from explicate.views import explanation_text, kinds, wording
-from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
 from explicate.views.canvas import borders, canvas, upright
 from explicate.views.html import document, fragment
 from explicate.views.kinds.explained_image import place
+from explicate.views.look.palette import LOWERS_RGB, RAISES_RGB
 from support.canned import canned_kinds
 from support.canned.canned_images import picture
 from support.canned.canned_server import word_value

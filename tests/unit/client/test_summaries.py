@@ -23,6 +23,7 @@ from explicate.scoring.summaries import attribution_sums, charts
 from explicate.scoring.summaries.row_sample import RowSample
 from explicate.scoring.summaries.scored_parts import ATTRIBUTED, scored_folder
 from explicate.scoring.summaries.summary import Summary, summarize
+from explicate.views.look import palette
 
 COLUMNS = ("age", "job", "owner")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -285,12 +286,14 @@ class TestPictures:
         assert xs == pytest.approx([xs[0] + slope * (value - added[0]) for value in added], abs=0.2)
 
     def test_colours_say_what_the_column_holds(self):
-        low, high = charts._rgb(charts.LOW_RGB), charts._rgb(charts.HIGH_RGB)
-        colours = [colour and charts._rgb(colour) for colour in charts._colours([1, None, 2.5, 1000, float("nan")])]
+        low, high = palette.hexadecimal(palette.LEAST_RGB), palette.hexadecimal(palette.MOST_RGB)
+        colours = [
+            colour and palette.hexadecimal(colour) for colour in charts._colours([1, None, 2.5, 1000, float("nan")])
+        ]
         assert (colours[0], colours[1], colours[3], colours[4]) == (low, None, high, None)
-        assert colours[2] == charts._rgb(charts.MIDDLE_RGB)  # by rank: 1000 does not take it
-        assert set(charts._colours(["clerk", "driver"])) == {charts.MIDDLE_RGB}
-        assert charts._colours([False, True]) == [charts.LOW_RGB, charts.HIGH_RGB]
+        assert colours[2] == palette.hexadecimal(palette.MIDDLE_RGB)  # by rank: 1000 does not take it
+        assert set(charts._colours(["clerk", "driver"])) == {palette.MIDDLE_RGB}
+        assert charts._colours([False, True]) == [palette.LEAST_RGB, palette.MOST_RGB]
 
     def test_names_of_strangers_are_escaped(self):
         sums = attribution_sums.AttributionSums(is_text=False)
@@ -377,4 +380,4 @@ def test_what_score_writes_is_summed_up(explicate, tmp_path):
         ("age", "income", "job", "owner"), expected
     )
     swarm = next((tmp_path / "svg").glob("swarm*")).read_text()
-    assert charts._rgb(charts.LOW_RGB) in swarm.rpartition("</style>")[2]  # the ages, by way of --column
+    assert palette.hexadecimal(palette.LEAST_RGB) in swarm.rpartition("</style>")[2]  # the ages, by way of --column

@@ -20,10 +20,10 @@ from explicate._wire.option_fields import numbers_of
 from explicate.results import Contribution, Feature, Span
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.views import amounts, explanation_text, kinds, tables, wording
-from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
 from explicate.views.characters import begun, characters
 from explicate.views.html import document, fragment
 from explicate.views.kinds.explained_text import feature_texts, segments
+from explicate.views.look.palette import LOWERS_RGB, RAISES_RGB
 from support.canned import canned_kinds
 from support.tokenizers_by_kind import TEXTS, texts
 

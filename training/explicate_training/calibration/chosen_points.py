@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
 from explicate.v1 import bundle_pb2
+from explicate.views.look.palette import FIRST, SECOND
 from explicate_bundle.outcomes.resampling import interval, mean, resampled
 from explicate_training.report.figures import STYLE, svg_of
 from explicate_training.tasks.task import Evaluation, Task, shown_interval
 
-_LINE, _POINT = "#5b7db1", "#c0504d"
+_LINE, _POINT = FIRST, SECOND
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from explicate.views.look.palette import FIRST, QUIET, SECOND
 from explicate_bundle.outcomes.calibration import CALIBRATION_BINS, brier_scores, calibration_errors, equal_mass_bins
 from explicate_bundle.outcomes.resampling import Counts, Samples, interval, mean, resampled
 from explicate_training.calibration.temperature import log_losses
@@ -16,7 +17,7 @@ from explicate_training.report.figures import STYLE, svg_of
 from explicate_training.tasks.task import Outputs, Task, shown_interval
 
 TITLES = {"brier": "Brier score", "calibration_error": "calibration error", "log_loss": "log loss"}
-_BEFORE, _AFTER, _GREY = "#c0504d", "#5b7db1", "#888888"
+_BEFORE, _AFTER, _GREY = SECOND, FIRST, QUIET
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
-_TRAIN, _VALIDATION, _BEST, _GREY = "#5b7db1", "#c0504d", "#4a8a4a", "#888888"
+from explicate.views.look.palette import BEHIND, DRAWN_ON, FIRST, LIGHT, QUIET, SECOND, SERIES, THIRD
+
+_TRAIN, _VALIDATION, _BEST, _GREY = FIRST, SECOND, THIRD, QUIET
 _MOST_CURVES = 8
 _MAX_NAMED_CLASSES = 30  # beyond that a confusion matrix has no room for names and numbers
 # Letters stay letters, drawn by the browser, which has fonts for every script that a label may be in. The salt makes
@@ -23,6 +25,15 @@ STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.prop_cycle": mpl.cycler(color=SERIES),
+    "figure.facecolor": DRAWN_ON,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": LIGHT.ink,
+    "text.color": LIGHT.ink,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": LIGHT.ink,
+    "ytick.labelcolor": LIGHT.ink,
 }
 
 
@@ -164,7 +175,7 @@ def importance_bars(named: Sequence[tuple[str, float, float, float]], *, axis: s
         values = np.array([value for _, value, _, _ in named])
         ends = np.array([[value - lower, upper - value] for _, value, lower, upper in named]).T
         axes.barh(places, values, color=_TRAIN, height=0.65)
-        axes.errorbar(values, places, xerr=np.maximum(ends, 0), fmt="none", ecolor="#222222", elinewidth=1, capsize=2)
+        axes.errorbar(values, places, xerr=np.maximum(ends, 0), fmt="none", ecolor=LIGHT.ink, elinewidth=1, capsize=2)
         axes.set_yticks(places, [_plain(name) for name, *_ in named])
         axes.invert_yaxis()
         axes.set(xlabel=axis, xlim=(0, None))
@@ -219,7 +230,7 @@ def shape_functions(panels: Sequence[ShapePanel], *, axis: str) -> str:
 def _number_panel(axes: mpl.axes.Axes, panel: ShapePanel) -> None:
     assert panel.values is not None
     behind = axes.twinx()
-    behind.hist(panel.training, bins=30, range=(panel.values[0], panel.values[-1] + 1e-9), color="#dddddd")
+    behind.hist(panel.training, bins=30, range=(panel.values[0], panel.values[-1] + 1e-9), color=BEHIND)
     behind.set_axis_off()
     axes.set_zorder(1)
     axes.patch.set_visible(False)
@@ -233,7 +244,7 @@ def _category_panel(axes: mpl.axes.Axes, panel: ShapePanel) -> None:
     places = np.arange(len(panel.ticks))
     share = panel.training / max(float(panel.training.max()), 1.0)
     behind = axes.twinx()
-    behind.bar(places, share, color="#dddddd", width=0.9)
+    behind.bar(places, share, color=BEHIND, width=0.9)
     behind.set_axis_off()
     axes.set_zorder(1)
     axes.patch.set_visible(False)

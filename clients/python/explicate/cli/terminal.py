@@ -18,11 +18,11 @@ from rich.text import Text
 
 from explicate.views import amounts, explanation_text, tables, wording
 from explicate.views.added import change_words, pair_table
-from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
 from explicate.views.kinds import explained
 from explicate.views.kinds.explained import Explained
 from explicate.views.kinds.explained_text import ExplainedText, Segment
 from explicate.views.kinds.text_in_sections import in_sections
+from explicate.views.look.palette import LOWERS_LIGHT_RGB, LOWERS_RGB, RAISES_RGB
 
 if TYPE_CHECKING:
     from explicate.results import Attribution, Contribution, ExplainResult
@@ -126,7 +126,7 @@ def _word_style(strength: float) -> Style:
     if math.isnan(strength) or abs(strength) < _FAINT_BELOW:
         return Style()
     white = _PALE * (1 - min(abs(strength), 1.0))
-    hue = RAISES_RGB if strength > 0 else (103, 169, 207)  # the scale's lighter blue: black stays legible on it
+    hue = RAISES_RGB if strength > 0 else LOWERS_LIGHT_RGB
     mixed = tuple(round(255 * white + part * (1 - white)) for part in hue)
     return Style(color="black", bgcolor=_hex(mixed), underline=strength < 0)
 

@@ -1,9 +1,4 @@
-"""Numbers and cells as every view writes them.
-
-The two hues of every view: orange raises the output, blue lowers it.
-
-They are the ends of ColorBrewer's PuOr and RdBu scales, told apart with every common kind of colour blindness.
-"""
+"""Numbers and cells as every view writes them, and the colour behind them."""
 
 from __future__ import annotations
 
@@ -11,8 +6,8 @@ import math
 from datetime import date
 from typing import TYPE_CHECKING
 
-RAISES_RGB = (230, 97, 1)
-LOWERS_RGB = (33, 102, 172)
+from explicate.views.look.palette import LOWERS_RGB, RAISES_RGB
+
 OVERLAY_OPACITY = 0.72  # of the strongest segment, through which what is below is still seen
 _BEHIND_TEXT_OPACITY = 0.55
 
@@ -26,6 +21,11 @@ def translucent(strength: float, most: float = _BEHIND_TEXT_OPACITY) -> str:
         return "transparent"
     red, green, blue = RAISES_RGB if strength > 0 else LOWERS_RGB
     return f"rgba({red},{green},{blue},{min(abs(strength), 1.0) * most:.3f})"
+
+
+def sign(value: float) -> str:
+    """The class of a mark: "raises", "lowers", or nothing for 0 and NaN."""
+    return "raises" if value > 0 else "lowers" if value < 0 else ""
 
 
 if TYPE_CHECKING:

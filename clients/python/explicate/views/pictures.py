@@ -10,8 +10,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from explicate.views import amounts, wording
-from explicate.views.amounts import LOWERS_RGB, OVERLAY_OPACITY, RAISES_RGB
+from explicate.views.amounts import OVERLAY_OPACITY
 from explicate.views.canvas import Canvas, borders, canvas, explained_image, pillow
+from explicate.views.look.palette import LOWERS_RGB, RAISES_RGB
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

@@ -20,7 +20,8 @@ function useExplained() {
   return Explained;
 }
 
-export function Beside({ recorded, answer }) {
+/** recorded: rows of values. alike: whether the answer is the recorded one to the last bit, so that one picture is both. */
+export function Beside({ recorded, answer, alike }) {
   const [output, setOutput] = useState(0);
   const Explained = useExplained();
   const before = recordedAnswer(answer, recorded);
@@ -28,13 +29,14 @@ export function Beside({ recorded, answer }) {
   return html`<div class="audit-beside">
     ${answer.outputs.length > 1 && html`<label>Shown for <select value=${output} onChange=${(event) => setOutput(Number(event.target.value))}>
       ${answer.outputs.map((each, i) => html`<option value=${i}>${each.name || `output ${i + 1}`}</option>`)}</select></label>`}
-    <div class="audit-columns">
+    ${alike ? html`<section aria-label="As recorded, and now"><h3>As recorded, and now</h3>
+      ${Explained && one && html`<${Explained} answer=${answer} output=${output} />`}</section>` : html`<div class="audit-columns">
       <section aria-label="As recorded"><h3>As recorded</h3>${before
-        ? Explained && html`<${Explained} answer=${before} output=${output} />`
+        ? Explained && html`<${Explained} answer=${before} output=${output} /><p class="quiet">The log has no intervals, so that every figure is drawn as unsure.</p>`
         : recorded?.[output] ? html`<p class="quiet">The parts were others then.</p><${NumberedBars} row=${recorded[output]} space=${answer.space} />`
           : html`<p class="quiet">The log has the SHA-256 of the attributions alone.</p>`}</section>
       <section aria-label="Now"><h3>Now</h3>${Explained && one && html`<${Explained} answer=${answer} output=${output} />`}</section>
-    </div>
+    </div>`}
     ${before && one && html`<${Differences} before=${before.outputs[output]} now=${one} noun=${answer.noun} decimals=${answer.decimals} />`}</div>`;
 }
 

@@ -20,7 +20,7 @@ async function ask(address, { signal, body } = {}) {
     throw new LogError({ reason: "console_away", message: "The console cannot be reached; is it still running?" }, 0);
   }
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new LogError(answer, response.status);
+  if (!response.ok || answer.reason === "no_log") throw new LogError(answer, response.status);
   return answer;
 }
 

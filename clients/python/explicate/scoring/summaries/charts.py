@@ -15,26 +15,21 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from html import escape
+from typing import Literal
 
 from explicate.inputs import GivenValue
 from explicate.scoring.summaries.attribution_sums import FeatureFigures
 from explicate.scoring.summaries.row_sample import SampledRow
-from explicate.views.amounts import LOWERS_RGB, RAISES_RGB, decimals_for
+from explicate.views.amounts import decimals_for
 from explicate.views.characters import begun
+from explicate.views.look.palette import LEAST_RGB, MIDDLE_RGB, MOST_RGB, Rgb, hexadecimal
+from explicate.views.look.sheets import chart_style
 
-LOW_RGB, MIDDLE_RGB, HIGH_RGB = (90, 174, 97), (170, 170, 170), (153, 112, 171)
 _WIDTH, _NAMES, _RIGHT, _TOP, _BOTTOM = 640, 170, 16, 34, 36
 _ROW, _DOT = 26, 2.2
 _MOST_NAME = 22  # characters
 _TICKS = 6
-_STYLE = (
-    "<style>.explicate-chart{color-scheme:light dark;font-family:system-ui,sans-serif}"
-    ".explicate-chart .page{fill:#fff}.explicate-chart text{fill:#222}.explicate-chart .line{stroke:#999}"
-    ".explicate-chart .faint{stroke:#ddd}.explicate-chart .whisker{stroke:#222}"
-    "@media(prefers-color-scheme:dark){.explicate-chart .page{fill:#1c1c1e}.explicate-chart text{fill:#eee}"
-    ".explicate-chart .line{stroke:#888}.explicate-chart .faint{stroke:#3a3a3c}.explicate-chart .whisker{stroke:#eee}}"
-    "</style>"
-)
+_Paint = Rgb | Literal["raises", "lowers"]  # a colour of its own, or the class of a hue of every view
 
 
 @dataclass(frozen=True)
@@ -71,16 +66,15 @@ def bars(title: str, figures: Sequence[FeatureFigures], *, unit: str) -> str:
     parts = [_axes(scale, len(figures), unit), *_names([one.feature for one in figures])]
     for number, one in enumerate(figures):
         y, left, right = _middle(number), scale.x(0), scale.x(one.mean_size)
-        hue = RAISES_RGB if one.mean_value > 0 else LOWERS_RGB
         parts.append(
-            f'<rect x="{left:.1f}" y="{y - 8:.1f}" width="{right - left:.1f}" height="16" rx="1.5" fill="{_rgb(hue)}">'
-            f"<title>{escape(_told(one))}</title></rect>"
+            f'<rect x="{left:.1f}" y="{y - 8:.1f}" width="{right - left:.1f}" height="16" rx="1.5" '
+            f"{_paint(_hue(one.mean_value))}><title>{escape(_told(one))}</title></rect>"
         )
         if one.mean_size_interval:
             low, high = (scale.x(max(end, 0.0)) for end in one.mean_size_interval)
             parts.append(f'<path class="whisker" d="M{low:.1f} {y:.1f}H{high:.1f}M{low:.1f} {y - 3:.1f}v6M{high:.1f} '
                          f'{y - 3:.1f}v6" fill="none"/>')  # fmt: skip
-    legend = _legend([("raises the output on average", RAISES_RGB), ("lowers it", LOWERS_RGB)])
+    legend = _legend([("raises the output on average", "raises"), ("lowers it", "lowers")])
     return _svg(title, len(figures), [*parts, legend])
 
 
@@ -96,8 +90,12 @@ def swarm(title: str, features: Sequence[str], label: str, rows: Sequence[Sample
         places = _stacked([scale.x(amount) for amount, _ in dots])
         for (amount, _), (x, offset), colour in zip(dots, places, colours, strict=True):
             parts.append(_dot(x, _middle(number) + offset, colour if has_values else _hue(amount)))
-    scheme = [("column holds the least", LOW_RGB), ("the most", HIGH_RGB), ("no order", MIDDLE_RGB)]
-    legend = _legend(scheme if has_values else [("raises the output", RAISES_RGB), ("lowers it", LOWERS_RGB)])
+    scheme: list[tuple[str, _Paint]] = [
+        ("column holds the least", LEAST_RGB),
+        ("the most", MOST_RGB),
+        ("no order", MIDDLE_RGB),
+    ]
+    legend = _legend(scheme if has_values else [("raises the output", "raises"), ("lowers it", "lowers")])
     return _svg(title, len(features), [*parts, legend])
 
 
@@ -114,7 +112,7 @@ def _stacked(xs: Sequence[float]) -> list[tuple[float, float]]:
     return places
 
 
-def _colours(values: Sequence[GivenValue]) -> list[tuple[int, int, int] | None]:
+def _colours(values: Sequence[GivenValue]) -> list[Rgb | None]:
     """The colour of each value by its place among the different ones; None for one that is missing.
 
     By its place, so that one outlier does not take the colours of the others.
@@ -144,21 +142,25 @@ def _is_nan(value: object) -> bool:
     return value != value
 
 
-def _between(share: float) -> tuple[int, int, int]:
+def _between(share: float) -> Rgb:
     """From the low over the middle to the high colour."""
-    first, second, part = (LOW_RGB, MIDDLE_RGB, 2 * share) if share < 0.5 else (MIDDLE_RGB, HIGH_RGB, 2 * share - 1)
+    first, second, part = (LEAST_RGB, MIDDLE_RGB, 2 * share) if share < 0.5 else (MIDDLE_RGB, MOST_RGB, 2 * share - 1)
     red, green, blue = (round(a + (b - a) * part) for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
-def _hue(amount: float) -> tuple[int, int, int]:
-    return RAISES_RGB if amount > 0 else LOWERS_RGB
+def _hue(amount: float) -> _Paint:
+    return "raises" if amount > 0 else "lowers"
 
 
-def _dot(x: float, y: float, colour: tuple[int, int, int] | None) -> str:
+def _paint(paint: _Paint) -> str:
+    return f'class="{paint}"' if isinstance(paint, str) else f'fill="{hexadecimal(paint)}"'
+
+
+def _dot(x: float, y: float, colour: _Paint | None) -> str:
     if colour is None:
         return f'<circle class="line" cx="{x:.1f}" cy="{y:.1f}" r="{_DOT}" fill="none"/>'
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_DOT}" fill="{_rgb(colour)}" fill-opacity=".8"/>'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_DOT}" {_paint(colour)} fill-opacity=".8"/>'
 
 
 def _axes(scale: _Scale, rows: int, unit: str) -> str:
@@ -186,13 +188,13 @@ def _short(name: str) -> str:
     return name if len(name) <= _MOST_NAME else f"{begun(name, _MOST_NAME - 1)}…"
 
 
-def _legend(items: Sequence[tuple[str, tuple[int, int, int]]]) -> str:
+def _legend(items: Sequence[tuple[str, _Paint]]) -> str:
     """What the colours say, at the upper right."""
     parts, right = [], float(_WIDTH - _RIGHT)
     for told, colour in reversed(items):
         right -= 6.0 * len(told)
         parts.append(_text(right, 20, told, size=11))
-        parts.append(f'<circle cx="{right - 8:.1f}" cy="16" r="4" fill="{_rgb(colour)}"/>')
+        parts.append(f'<circle cx="{right - 8:.1f}" cy="16" r="4" {_paint(colour)}/>')
         right -= 24
     return "".join(parts)
 
@@ -205,10 +207,6 @@ def _told(one: FeatureFigures) -> str:
     return f"{one.feature}: {one.mean_size:.4g} on average over {one.rows:,} rows"
 
 
-def _rgb(colour: tuple[int, int, int]) -> str:
-    return f"#{colour[0]:02x}{colour[1]:02x}{colour[2]:02x}"
-
-
 def _text(x: float, y: float, text: str, *, size: int, anchor: str = "start") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}">{escape(text)}</text>'
 
@@ -217,7 +215,7 @@ def _svg(title: str, rows: int, parts: Sequence[str]) -> str:
     height = _TOP + rows * _ROW + _BOTTOM
     return (
         f'<svg class="explicate-chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
-        f'width="{_WIDTH}" height="{height}" role="img" aria-label="{escape(title)}">{_STYLE}'
+        f'width="{_WIDTH}" height="{height}" role="img" aria-label="{escape(title)}">{chart_style()}'
         f'<rect class="page" width="100%" height="100%"/>{"".join(parts)}</svg>'
     )
 

@@ -98,7 +98,8 @@ class ExplainedImage(Explained):
     def _coloured(self, regions: dict[int, str], output: int) -> str:
         largest = amounts.largest(self.explanation.attributions[output])
         return "".join(
-            f'<path class="segment" fill="{translucent(contribution.value / largest, OVERLAY_OPACITY)}"'
+            f'<path class="segment {amounts.sign(contribution.value)}"'
+            f' fill="{translucent(contribution.value / largest, OVERLAY_OPACITY)}"'
             f' d="{regions.get(segment, "")}"><title>{escape(self.tooltip(contribution))}</title></path>'
             for segment, contribution in enumerate(self.explanation.contributions(output))
         )

@@ -137,9 +137,10 @@ class ExplainedText(Explained):
         if piece.feature >= len(contributions):
             return f'<span class="fixed" title="never left out">{escape(piece.text)}</span>'
         contribution = contributions[piece.feature]
-        unsure = " unsure" if contribution.lower <= 0 <= contribution.upper else ""
+        unsure = "unsure" if contribution.lower <= 0 <= contribution.upper else ""
+        marks = " ".join(filter(None, ("word", amounts.sign(contribution.value), unsure)))
         return (
-            f'<span class="word{unsure}" style="background:{translucent(contribution.value / scale)}"'
+            f'<span class="{marks}" style="background:{translucent(contribution.value / scale)}"'
             f' title="{escape(self.tooltip(contribution))}">{escape(piece.text)}</span>'
         )
 

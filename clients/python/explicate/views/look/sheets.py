@@ -1,0 +1,63 @@
+"""The style sheets: of pages, of the marks of an explanation, and of charts that stand alone.
+
+The rules are in `page.css` and `marks.css` beside this file; the colours are those of `palette`, written before them
+as custom properties. A page is light or dark as its reader's system is, and light on paper.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+
+from explicate.views.look.palette import DARK, DRAWN_ON, LIGHT, Theme
+
+
+@cache
+def style_sheet() -> str:
+    """All of it as CSS: what the console serves to its pages."""
+    return f"{_colours()}\n{_rules('page.css')}\n{_rules('marks.css')}\n"
+
+
+@cache
+def page_style() -> str:
+    """A `<style>` for the head of a page that people look at: a report, a leaderboard."""
+    return f"<style>\n{_colours()}\n{_rules('page.css')}\n</style>"
+
+
+@cache
+def marks_style() -> str:
+    """A `<style>` for explanations, which a notebook or any other page holds, and which leaves the rest of it alone."""
+    return f"<style>\n{_rules('marks.css')}\n</style>"
+
+
+@cache
+def chart_style() -> str:
+    """A `<style>` inside of an SVG chart that also stands alone: its class is `explicate-chart`."""
+    font = "font-family:system-ui,sans-serif"
+    rules = [f".explicate-chart{{color-scheme:light dark;{font}}}", _chart_rules(LIGHT)]
+    rules.append(f"@media screen and (prefers-color-scheme:dark){{{_chart_rules(DARK)}}}")
+    return f"<style>{''.join(rules)}</style>"
+
+
+def _chart_rules(theme: Theme) -> str:
+    fills = {"page": theme.paper, "raises": theme.raises, "lowers": theme.lowers}
+    strokes = {"line": theme.edge, "faint": theme.line, "whisker": theme.ink}
+    rules = [f".explicate-chart .{name}{{fill:{colour}}}" for name, colour in fills.items()]
+    rules += [f".explicate-chart .{name}{{stroke:{colour}}}" for name, colour in strokes.items()]
+    return f".explicate-chart text{{fill:{theme.ink}}}{''.join(rules)}"
+
+
+def _colours() -> str:
+    """The palette; a dark one for dark screens only, because paper is white."""
+    return (
+        f":root{{--drawing:{DRAWN_ON};{LIGHT.variables()}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{:root{{{DARK.variables()}}}}}"
+    )
+
+
+def _rules(name: str) -> str:
+    """A style sheet without its comments, for many a notebook output holds it."""
+    text = (files("explicate.views.look") / name).read_text(encoding="utf-8")
+    without = re.sub(r"/\*.*?\*/\s*", "", text, flags=re.DOTALL)
+    return re.sub(r"\s*([{};])\s*", r"\1", without).replace(";}", "}").replace("}", "}\n").replace("}\n}", "}}").strip()

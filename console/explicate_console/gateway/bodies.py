@@ -1,0 +1,127 @@
+"""Bodies of requests and answers: read within bounds of size and time, and JSON or protobuf as the caller says.
+
+A large one is read and written in a thread, so that it does not hold up the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError, Message
+from starlette.requests import Request
+
+from explicate_console.gateway.failures import Failure, invalid
+from explicate_console.gateway.rpc_methods import Method
+
+END_STREAM = 2
+_COMPRESSED = 1
+_ENVELOPE = struct.Struct(">BI")
+_BODY_WITHIN_S = 60.0  # 24 MiB at 3.4 Mbit/s
+_LARGE_BYTES = 32 * 1024  # JSON of that size takes a millisecond or two
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How the messages of a call are written. media: the content type of the answer, which is that of the request."""
+
+    media: str
+    in_json: bool
+
+    async def parsed(self, kind: type[Message], body: bytes) -> Message:
+        """The message; raises Failure where the body is not one."""
+        return await _off_the_loop(len(body), lambda: self._parse(kind, body))
+
+    async def written(self, message: Message) -> bytes:
+        """The bytes of a message."""
+        return await _off_the_loop(message.ByteSize(), lambda: self._write(message))
+
+    def _parse(self, kind: type[Message], body: bytes) -> Message:
+        try:
+            if not self.in_json:
+                return kind.FromString(body)
+            return json_format.Parse(body.decode("utf-8"), kind())
+        except UnicodeDecodeError as error:
+            raise invalid(f"the body is not UTF-8 from byte {error.start} on") from None
+        except RecursionError:
+            raise invalid("the body is nested too deeply") from None
+        except (DecodeError, json_format.ParseError, ValueError, TypeError, OverflowError) as error:
+            raise invalid(f"the body is not of type {kind.DESCRIPTOR.full_name}: {_clipped(str(error))}") from None
+
+    def _write(self, message: Message) -> bytes:
+        if not self.in_json:
+            return message.SerializeToString()
+        return json_format.MessageToJson(message, indent=None, ensure_ascii=False).encode()
+
+
+def codec(request: Request, method: Method) -> Codec:
+    """By the content type; raises Failure for one that the method does not take."""
+    media, _, parameters = request.headers.get("content-type", "").partition(";")
+    media, parameters = media.strip().lower(), parameters.replace(" ", "").lower()
+    prefix = "application/connect+" if method.streams else "application/"
+    for kind in ("json", "proto"):
+        if media == prefix + kind and parameters in ("", "charset=utf-8"):
+            return Codec(media, kind == "json")
+    raise invalid(f"content-type must be {prefix}json or {prefix}proto", status=415)
+
+
+async def read_body(request: Request, most_bytes: int) -> bytes:
+    """The whole body; raises Failure for one that is too large, compressed or too slow."""
+    for name in ("content-encoding", "connect-content-encoding"):
+        if request.headers.get(name, "identity").strip().lower() != "identity":
+            raise _compressed()
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > most_bytes:
+        raise _too_large(most_bytes)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_WITHIN_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most_bytes:
+                    raise _too_large(most_bytes)
+    except TimeoutError:
+        raise Failure(
+            grpc.StatusCode.DEADLINE_EXCEEDED, f"the body did not come within {_BODY_WITHIN_S:g} s", status=408
+        ) from None
+    return bytes(body)
+
+
+def unwrapped(body: bytes) -> bytes:
+    """The message in the one envelope of a stream's request."""
+    if len(body) < _ENVELOPE.size:
+        raise invalid("the body is not an envelope: a byte of flags, four of length, the message")
+    flags, length = _ENVELOPE.unpack_from(body)
+    if flags == _COMPRESSED and length == len(body) - _ENVELOPE.size:
+        raise _compressed()
+    if flags or length != len(body) - _ENVELOPE.size:
+        raise invalid("the body must be one envelope without flags whose length is that of the message")
+    return body[_ENVELOPE.size :]
+
+
+def enveloped(message: bytes, *, flags: int = 0) -> bytes:
+    """One message of a stream."""
+    return _ENVELOPE.pack(flags, len(message)) + message
+
+
+async def _off_the_loop(size: int, make: Callable[[], _Made]) -> _Made:
+    return make() if size < _LARGE_BYTES else await asyncio.to_thread(make)
+
+
+def _clipped(text: str, most: int = 500) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def _compressed() -> Failure:
+    return Failure(grpc.StatusCode.UNIMPLEMENTED, "compressed messages are not taken; send it as it is (identity)")
+
+
+def _too_large(most_bytes: int) -> Failure:
+    message = f"the body has more than {most_bytes:,} bytes, the most that is taken; send fewer inputs at once"
+    return Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, message, status=413)

@@ -1,0 +1,64 @@
+// An image: chosen, dropped or pasted, checked as the server would, and shown.
+import { html, useEffect, useRef, useState } from "/static/vendor/htm-preact-standalone.js";
+import { Field } from "/static/forms/field.js";
+import { declaredSize, formatOf, imageProblem } from "/static/forms/image_check.js";
+import { limitOf } from "/static/forms/model_info.js";
+
+const ACCEPTED = "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,.tif,.tiff";
+const PATH = "input.image.content";
+const grouped = (count) => count.toLocaleString("en");
+
+const base64Of = (file) => new Promise((resolve, reject) => {
+  const reader = new FileReader();
+  reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+  reader.onerror = () => reject(new Error("the file cannot be read"));
+  reader.readAsDataURL(file);
+});
+
+/** What a form holds of a file: {name, size, format, width, height, base64, url, problem}; checked before it is read whole. */
+export async function readImageFile(file, info) {
+  const limits = { maxBytes: limitOf(info, "maxImageBytes"), maxPixels: limitOf(info, "maxImagePixels") };
+  const held = { name: file.name || "pasted picture", size: file.size, base64: "", url: "" };
+  if (file.size > limits.maxBytes) return { ...held, problem: `has ${grouped(file.size)} bytes; at most ${grouped(limits.maxBytes)} are accepted` };
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const problem = imageProblem(bytes, limits);
+  const format = formatOf(bytes);
+  const size = (format && declaredSize(bytes, format)) || {};
+  if (problem) return { ...held, ...size, format, problem };
+  return { ...held, ...size, format, problem: "", base64: await base64Of(file), url: URL.createObjectURL(file) };
+}
+
+function Preview({ image }) {
+  const [unseen, setUnseen] = useState("");
+  const told = [image.name, image.format, image.width && `${grouped(image.width)} × ${grouped(image.height)} pixels`, `${grouped(image.size)} bytes`];
+  return html`<figure class="preview">
+    ${image.url && unseen !== image.url && html`<img src=${image.url} alt=${`The picture ${image.name}`} onError=${() => setUnseen(image.url)} />`}
+    ${image.url && unseen === image.url && html`<p class="quiet">This browser cannot show ${image.format || "such"} files; the server reads them.</p>`}
+    <figcaption dir="auto">${told.filter(Boolean).join(" · ")}</figcaption></figure>`;
+}
+
+/** @param {{info: object, value: {image: object|null}, onChange: Function, errors?: object[]}} props */
+export default function ImageForm({ info, value, onChange, errors }) {
+  const [over, setOver] = useState(false);
+  const latest = useRef();
+  const take = async (file) => {
+    if (!file) return;
+    latest.current = file;
+    const image = await readImageFile(file, info).catch((error) => ({ name: file.name, size: file.size, problem: error.message }));
+    if (latest.current === file) onChange({ image });
+  };
+  useEffect(() => {
+    const pasted = (event) => take([...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/")));
+    addEventListener("paste", pasted);
+    return () => removeEventListener("paste", pasted);
+  }, [info]);
+  const drop = (event) => { event.preventDefault(); setOver(false); take(event.dataTransfer.files[0]); };
+  const own = value.image?.problem ? [{ field: PATH, description: value.image.problem }] : [];
+  const hint = `PNG, JPEG, WebP, GIF, BMP or TIFF, at most ${grouped(limitOf(info, "maxImageBytes"))} bytes and ${grouped(limitOf(info, "maxImagePixels"))} pixels. Drop or paste one here, too.`;
+  return html`<div class=${`drop ${over ? "over" : ""}`} onDragOver=${(event) => { event.preventDefault(); setOver(true); }}
+      onDragLeave=${() => setOver(false)} onDrop=${drop}>
+    <${Field} path=${PATH} label="Picture" hint=${hint} errors=${own.length ? own : errors} inside wide>${(attributes) => html`
+      <input ...${attributes} type="file" accept=${ACCEPTED} onChange=${(event) => take(event.target.files[0])} />`}<//>
+    ${value.image ? html`<${Preview} image=${value.image} />` : html`<p class="preview quiet">No picture yet.</p>`}
+  </div>`;
+}

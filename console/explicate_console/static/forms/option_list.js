@@ -1,0 +1,146 @@
+// The options of an explanation as a form holds them (texts as typed, "" for the default) and the message they become.
+import { classesOf, columnsOf, defaultsOf, isRegression, kindOf, limitOf } from "/static/forms/model_info.js";
+
+/** Explanation methods in a sentence each. */
+export const METHODS = {
+  auto: "Takes the exact method if all combinations fit the budget, else an estimate with intervals.",
+  "additive-exact": "Shapley values without error: this model is a sum over columns and tells what each adds.",
+  "tree-shap": "Shapley values without error: this model is a sum of decision trees.",
+  "integrated-gradients": "Follows the model's gradient from an empty text to this one; it sums as Shapley values do, and is another thing.",
+  "exact-shap": "Shapley values without error, from every combination: for short texts and a few columns.",
+  "kernel-shap": "Shapley values from a sample of combinations, with intervals: for any input.",
+  "permutation-shap": "Shapley values over random orders, with intervals: a second opinion that rests on other assumptions.",
+  "partition-shap": "Owen values: neighbours belong together; they are not Shapley values.",
+  occlusion: "What the output loses without one part alone: a first look; parts that can stand in for each other get little.",
+  lime: "The numbers of the lime library, seed for seed, with intervals added.",
+  "lime-stratified": "lime's local model on a sample without repeats: less is left to the draw.",
+};
+
+const CHOICES = {
+  GRANULARITY_WORD: "each word", GRANULARITY_TOKEN: "each token of the model", GRANULARITY_SENTENCE: "each sentence",
+  GRANULARITY_SLIC: "segments of like colour, about the same size (slic)", GRANULARITY_QUICKSHIFT: "segments of like colour, any size (quickshift)",
+  GRANULARITY_GRID: "rectangles of a grid", GRANULARITY_PATCH: "the patches that the model reads",
+  MASKING_ATTENTION: "it gets no attention", MASKING_MASK_TOKEN: "the model's mask token stands there", MASKING_DELETE: "it leaves the text",
+  MASKING_BACKGROUND: "values of typical rows, averaged", MASKING_DRAWN: "values drawn from the training data's statistics",
+  MASKING_MEAN: "its mean colour", MASKING_BLUR: "a blur of the picture", MASKING_GREY: "mid-grey", MASKING_REFERENCE: "the reference",
+  OUTPUT_SPACE_PROBABILITY: "probability", OUTPUT_SPACE_LOGIT: "logit (before softmax)", OUTPUT_SPACE_VALUE: "the value, in its unit",
+  QUALITY_LEVEL_BASIC: "what is known anyway", QUALITY_LEVEL_FULL: "also what leaving out the top parts does",
+};
+
+/** A value of one of the contract's enums in words. */
+export const choiceName = (value) => CHOICES[value] ?? String(value).toLowerCase().replaceAll("_", " ");
+
+const whole = (low, high) => ({ low, high, whole: true });
+const SHAP = ["kernel-shap", "permutation-shap"];
+
+/** The options that are a number: key, path in the contract, name, what it means with its unit, range(info), and whether they fit. */
+export const NUMBERS = [
+  { key: "maxEvaluations", path: "max_evaluations", name: "Evaluations at most", meaning: "rows through the model", range: (info) => whole(4, limitOf(info, "maxEvaluations")), grows: true },
+  { key: "minEvaluations", path: "min_evaluations", name: "Evaluations at least", meaning: "rows before the tolerance may stop the work", range: (info) => whole(1, limitOf(info, "maxEvaluations")), grows: true },
+  { key: "tolerance", path: "tolerance", name: "Tolerance", meaning: "stop once the widest interval is below this share of the range; 0 never stops early", range: () => ({ low: 0, high: 1 }) },
+  { key: "confidence", path: "confidence", name: "Confidence", meaning: "how often an interval holds the true number", range: () => ({ low: 0.5, high: 0.999 }) },
+  { key: "timeLimitSeconds", path: "time_limit_seconds", name: "Time limit", meaning: "seconds; then the best answer so far is given", range: (info) => ({ above: 0, high: limitOf(info, "maxCallSeconds") }) },
+  { key: "seed", path: "seed", name: "Seed", meaning: "of all random choices; the same seed gives the same answer", range: () => whole(0, 4294967295) },
+  { key: "topK", path: "top_k", name: "Stop for the top", meaning: "stop once it is certain which so many parts weigh most", range: () => whole(1, 2147483647), none: "never" },
+  { key: "interactions", path: "interactions", name: "Interactions", meaning: "tell so many of the strongest pairs", range: () => whole(1, 100), none: "none" },
+  { key: "segments", path: "segments", name: "Segments", meaning: "about how many parts the picture is cut into (slic, grid)", range: () => whole(2, 1024), fits: (info) => kindOf(info) === "image" },
+  { key: "maxPlayers", path: "max_players", name: "Parts at most", meaning: "a longer text is grouped into phrases first", range: () => whole(2, 1024), grows: true, fits: (info, method) => ["text", "pair"].includes(kindOf(info)) && (method === "auto" || SHAP.includes(method)) },
+];
+
+/** The options that are a choice of the contract's values. */
+export const LISTS = [
+  { key: "outputSpace", path: "output_space", name: "Scale", values: (info) => (isRegression(info) ? [] : ["OUTPUT_SPACE_PROBABILITY", "OUTPUT_SPACE_LOGIT"]) },
+  { key: "granularity", path: "granularity", name: "What gets a number", values: (info) => info.granularities ?? [] },
+  { key: "masking", path: "masking", name: "What is left out is replaced by", values: (info) => info.maskings ?? [] },
+  { key: "quality", path: "quality", name: "Quality figures", values: () => ["QUALITY_LEVEL_BASIC", "QUALITY_LEVEL_FULL"] },
+];
+
+export const LANGUAGES = { en: "English", de: "German" };
+
+/** What a form of options holds at first: the server's defaults of everything. */
+export const emptyOptions = () => ({ method: "auto", target: "predicted" });
+
+const given = (text) => text !== undefined && text !== null && String(text).trim() !== "";
+const plain = (value) => value.toLocaleString("en", { maximumFractionDigits: 4 });
+
+/** "4 to 16,384" of a range. */
+export function rangeText({ low, above, high }) {
+  if (above !== undefined) return high < Infinity ? `above ${above}, at most ${plain(high)}` : `above ${above}`;
+  return high >= 2147483647 ? `from ${low}` : `${plain(low)} to ${plain(high)}`;
+}
+
+/** The default of a number for a method, in words. */
+export function defaultText(option, info, method) {
+  const value = defaultsOf(info, method)[option.key];
+  if (method === "auto" && value !== defaultsOf(info, "exact-shap")[option.key]) return "by the method";
+  if (value !== undefined) return plain(Number(value));
+  return option.none ?? (option.grows ? "by the input" : "the server's");
+}
+
+function numberProblem({ range }, text, info) {
+  const limits = range(info);
+  const value = Number(text);
+  if (!Number.isFinite(value)) return `is ${JSON.stringify(text)}; it must be a number`;
+  if (limits.whole && !Number.isInteger(value)) return `is ${text}; it must be a whole number`;
+  if (limits.above !== undefined ? value <= limits.above || value > limits.high : value < limits.low || value > limits.high) {
+    return limits.above === undefined ? `is ${text}; it must be between ${plain(limits.low)} and ${plain(limits.high)}` : `is ${text}; it must be ${rangeText(limits)}`;
+  }
+  return "";
+}
+
+/** The numbers that fit a model and a method. */
+export const numbersOf = (info, method) => NUMBERS.filter((each) => !each.fits || each.fits(info, method));
+
+/** What is wrong with the options before they are sent, as violations. */
+export function optionProblems(info, value) {
+  const found = numbersOf(info, value.method).filter((each) => given(value[each.key]))
+    .map((each) => ({ field: `options.${each.path}`, description: numberProblem(each, String(value[each.key]).trim(), info) }));
+  if (value.target === "contrast" && value.targetClass === value.againstClass) {
+    found.push({ field: "options.target.contrast.reference", description: "is the target itself; name another class" });
+  }
+  if (value.change && isRegression(info) && !given(value.changeTo)) {
+    found.push({ field: "options.change.value", description: "is left out; give the value that the answer is to reach or fall below" });
+  }
+  if (value.change && isRegression(info) && given(value.changeTo) && !Number.isFinite(Number(value.changeTo))) {
+    found.push({ field: "options.change.value", description: `is ${JSON.stringify(value.changeTo)}; it must be a number` });
+  }
+  return found.filter((each) => each.description);
+}
+
+function targetMessage(info, value) {
+  const labels = classesOf(info);
+  const known = (label) => (labels.includes(label) ? label : labels[0]);
+  if (!labels.length || !value.target || value.target === "predicted") return undefined;
+  if (value.target === "all") return { all: {} };
+  if (value.target === "class") return { label: known(value.targetClass) };
+  return { contrast: { target: { label: known(value.targetClass) }, reference: { label: labels.includes(value.againstClass) ? value.againstClass : labels[1] } } };
+}
+
+function changeMessage(info, value) {
+  const message = {};
+  if (isRegression(info)) message.value = Number(value.changeTo);
+  else if (given(value.changeTo) && classesOf(info).includes(value.changeTo)) message.classLabel = value.changeTo;
+  const keep = columnsOf(info).map((each) => each.name).filter((name) => (value.changeKeep ?? []).includes(name));
+  if (keep.length) message.columns = keep.map((column) => ({ column, kept: {} }));
+  return message;
+}
+
+function baselineMessage(info, value) {
+  if (!given(value.baseline)) return undefined;
+  const kind = kindOf(info);
+  if (kind === "row") return { name: value.baseline };
+  if (kind === "image") return { colour: value.baseline };
+  return { text: kind === "pair" ? { text: value.baseline, textPair: value.baselinePair ?? "" } : { text: value.baseline } };
+}
+
+/** The ExplainOptions message of what the form holds; what is left to its default is left out. */
+export function optionsMessage(info, value) {
+  const message = {};
+  if (value.method && value.method !== "auto") message.method = value.method;
+  const fields = { target: targetMessage(info, value), baseline: baselineMessage(info, value), change: value.change ? changeMessage(info, value) : undefined };
+  for (const [name, field] of Object.entries(fields)) if (field !== undefined) message[name] = field;
+  for (const each of numbersOf(info, value.method)) if (given(value[each.key])) message[each.key] = Number(value[each.key]);
+  for (const each of LISTS) if (given(value[each.key]) && each.values(info).includes(value[each.key])) message[each.key] = value[each.key];
+  if (given(value.language)) message.language = value.language;
+  return message;
+}

@@ -1,0 +1,35 @@
+// A text, or a pair of texts, with how many of the server's bytes it takes.
+import { html } from "/static/vendor/htm-preact-standalone.js";
+import { Field } from "/static/forms/field.js";
+import { limitOf } from "/static/forms/model_info.js";
+
+const encoder = new TextEncoder();
+const grouped = (count) => count.toLocaleString("en");
+
+/** What is wrong with a text, in the server's words, or "". */
+export function textProblem(text, mostBytes) {
+  const size = encoder.encode(text).length;
+  if (size > mostBytes) return `is ${grouped(size)} bytes of UTF-8; at most ${grouped(mostBytes)} are accepted`;
+  if (!text.trim()) return "is empty; give at least one character that is not white space";
+  if (text.includes("\0")) return `holds a NUL character at code point ${[...text.slice(0, text.indexOf("\0"))].length}; remove it`;
+  return "";
+}
+
+function OneText({ path, label, text, mostBytes, errors, onText }) {
+  const size = encoder.encode(text).length;
+  const over = size > mostBytes;
+  const hint = html`<span class=${over ? "over" : ""}>${grouped(size)} of ${grouped(mostBytes)} bytes</span>`;
+  return html`<${Field} path=${path} label=${label} hint=${hint} errors=${errors} wide>${(attributes) => html`
+    <textarea ...${attributes} rows="5" dir="auto" spellcheck="false" value=${text}
+      onInput=${(event) => onText(event.target.value)}></textarea>`}<//>`;
+}
+
+/** @param {{info: object, value: {text: string, textPair: string}, onChange: Function, errors?: object[]}} props */
+export default function TextForm({ info, value, onChange, errors }) {
+  const pairs = info.bundle.text.pairs;
+  const common = { mostBytes: limitOf(info, "maxTextBytes"), errors };
+  return html`
+    <${OneText} ...${common} path="input.text" label=${pairs ? "First text" : "Text"} text=${value.text} onText=${(text) => onChange({ ...value, text })} />
+    ${pairs && html`<${OneText} ...${common} path="input.text.text_pair" label="Second text" text=${value.textPair}
+      onText=${(textPair) => onChange({ ...value, textPair })} />`}`;
+}

@@ -1,0 +1,49 @@
+"""The words of pages: there is one for whatever a server may answer, in every language."""
+
+import pytest
+
+from explicate.sentences.glossary import glossary, glossary_tags
+from explicate.v1 import explanation_pb2
+from explicate_server.explain.methods import METHODS
+
+LANGUAGES = pytest.mark.parametrize("tag", glossary_tags())
+
+
+def enum_words(enum, prefix: str) -> set[str]:
+    """The values of an enum as clients write them, such as "mask-token"."""
+    return {name.removeprefix(prefix).lower().replace("_", "-") for name in enum.keys()} - {"unspecified"}  # noqa: SIM118
+
+
+@LANGUAGES
+def test_every_method_has_words(tag):
+    assert set(glossary(tag)["method"]) == {"auto", *METHODS}
+
+
+@LANGUAGES
+def test_every_stop_reason_masking_and_scale_has_words(tag):
+    told = glossary(tag)
+    assert set(told["stop"]) == enum_words(explanation_pb2.StopReason, "STOP_REASON_")
+    assert set(told["masking"]) == enum_words(explanation_pb2.Masking, "MASKING_")
+    assert set(told["scale"]) == enum_words(explanation_pb2.OutputSpace, "OUTPUT_SPACE_")
+
+
+@LANGUAGES
+def test_every_language_says_the_same_words(tag):
+    assert {group: set(terms) for group, terms in glossary(tag).items()} == {
+        group: set(terms) for group, terms in glossary("en").items()
+    }
+
+
+@LANGUAGES
+def test_what_a_word_means_is_short_and_has_no_markup(tag):
+    for terms in glossary(tag).values():
+        for term in terms.values():
+            assert 1 <= len(term.title) <= 40
+            assert 20 <= len(term.says) <= 220
+            assert not set("<>&{}`\n") & set(term.title + term.says)
+
+
+def test_a_language_that_is_not_there_is_english():
+    assert glossary("xx") is not glossary("de")
+    assert glossary("xx") == glossary("en")
+    assert glossary("../en") == glossary("en")
