@@ -11,9 +11,9 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any  # JSON
+from typing import Any, TypeVar  # Any: JSON
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -45,6 +45,7 @@ _CALL_STATUS: Mapping[type[ExplicateError], int] = {
     Unavailable: 503,
     DeadlineExceeded: 504,
 }
+_Answer = TypeVar("_Answer")
 _Ask = Callable[[Request, Path], Awaitable[Any]]
 
 
@@ -77,6 +78,8 @@ class _AuditPages:
         async def handler(request: Request) -> Response:
             try:
                 return _json(await ask(request, await self._allowed(request)))
+            except ClientDisconnect:
+                return Response(status_code=499)  # to nobody
             except _RefusedError as error:
                 return _json({"reason": error.reason, "message": str(error)}, error.status)
             except LogUnreadableError as error:
@@ -117,14 +120,10 @@ class _AuditPages:
                 return search(log, wanted, before=before, bounds=Bounds(records=size, stop=gone.is_set))
 
         async with self._turns:
-            looking = asyncio.ensure_future(asyncio.to_thread(look))
             try:
-                while not (await asyncio.wait({looking}, timeout=_LOOK_INTERVAL_S))[0]:
-                    if await request.is_disconnected():
-                        gone.set()
+                return asdict(await _waited_for(request, asyncio.to_thread(look), gone.set))
             finally:
                 gone.set()
-            return asdict(await looking)
 
     async def record(self, request: Request, path: Path) -> Any:
         """One record in full, and whether it can be asked for again."""
@@ -151,7 +150,19 @@ class _AuditPages:
         _, text = await asyncio.to_thread(_read, path, document)
         line = log_replay.line_of(text, read_line(text) or {})
         given = log_replay.given_of(document)
-        return await log_replay.replay(self._settings, line, given, token=_token(request))
+        asked = asyncio.ensure_future(log_replay.replay(self._settings, line, given, token=_token(request)))
+        return await _waited_for(request, asked, asked.cancel)
+
+
+async def _waited_for(request: Request, work: Awaitable[_Answer], stop: Callable[[], object]) -> _Answer:
+    """What the work comes to; it is told to stop when the browser does not wait any more."""
+    working = asyncio.ensure_future(work)
+    while not (await asyncio.wait({working}, timeout=_LOOK_INTERVAL_S))[0]:
+        if await request.is_disconnected():
+            stop()
+    if working.cancelled():
+        raise ClientDisconnect
+    return await working
 
 
 def _read(path: Path, asked: Mapping[str, Any]) -> tuple[int, bytes]:
