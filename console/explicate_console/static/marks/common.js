@@ -62,14 +62,14 @@ export function Track({ at, item, from = 0, to = item.value, zero = 0, links = n
   const [left, right] = [Math.min(at(from), at(to ?? from)), Math.max(at(from), at(to ?? from))];
   const whisker = item.hasInterval && item.upper > item.lower ? [at(from + item.lower), at(from + item.upper)] : null;
   return html`<svg class="mark-track" aria-hidden="true" focusable="false">
-    ${zero !== null && html`<line class="mark-zero" x1=${percent(at(zero))} x2=${percent(at(zero))} y1="0" y2="100%" />`}
+    ${zero !== null && html`<line class="mark-zero" x1=${percent(at(zero))} x2=${percent(at(zero))} y1="-10%" y2="110%" />`}
     ${children}
     <rect class=${`mark-bar ${direction(item.value)} ${doubt(item)}`} x=${percent(left)} width=${percent(Math.max(right - left, 0))} y="22%" height="56%" />
     ${whisker && html`<g class="mark-whisker">
       <line x1=${percent(whisker[0])} x2=${percent(whisker[1])} y1="50%" y2="50%" />
       <line x1=${percent(whisker[0])} x2=${percent(whisker[0])} y1="32%" y2="68%" />
       <line x1=${percent(whisker[1])} x2=${percent(whisker[1])} y1="32%" y2="68%" /></g>`}
-    ${links !== null && html`<line class="mark-link" x1=${percent(at(links))} x2=${percent(at(links))} y1="78%" y2="100%" />`}
+    ${links !== null && html`<line class="mark-link" x1=${percent(at(links))} x2=${percent(at(links))} y1="78%" y2="122%" />`}
   </svg>`;
 }
 
@@ -83,7 +83,7 @@ export function Axis({ at, values }) {
   </svg>`;
 }
 
-const anchor = (place) => (place < 8 ? "start" : place > 92 ? "end" : "middle");
+const anchor = (place) => (place < 3.5 ? "start" : place > 96.5 ? "end" : "middle");
 
 /**
  * Places of the items by size. While a stream grows the order is that of the first estimate, so that nothing moves; the
@@ -103,7 +103,34 @@ export function usePlaces(answer, items) {
 
 /** What the colours and lines of a mark mean. */
 export function Key({ answer, children = null }) {
-  return html`<p class="mark-key">
-    <span class="mark-swatch raises"></span>raises <span class="mark-swatch lowers"></span>lowers
-    <span class="mark-figure unsure"><span class="mark-value">dashed</span></span> the ${answer.confidence ?? ""} interval holds 0 ${children}</p>`;
+  return html`<p class="mark-key"><span><span class="mark-swatch raises"></span>raises</span>
+    <span><span class="mark-swatch lowers"></span>lowers</span>
+    <span><span class="mark-dashed">dashed</span> the ${answer.confidence ?? ""} interval holds 0, or is not known</span>${children}</p>`;
+}
+
+/** A table of bars. heads: [{title, axis, isSaid, className}], one a column, isSaid: told, but not shown; on narrow pages each row takes two lines. */
+export function Table({ caption, heads, className = "", children }) {
+  return html`<table class=${`mark-table ${className}`} role="table">
+    <caption class="mark-said">${caption}</caption>
+    <thead role="rowgroup"><tr role="row">${heads.map(({ title, axis, isSaid, className: name }) => html`<th role="columnheader" scope="col" class=${name}>
+      ${axis && html`<${Axis} at=${axis.at} values=${axis.values} />`}<span class=${axis || isSaid ? "mark-said" : ""}>${title}</span></th>`)}</tr></thead>
+    <tbody role="rowgroup">${children}</tbody></table>`;
+}
+
+/** A row of such a table: its heading, then [content, className] for each further cell. */
+export function Row({ head, cells, className = "" }) {
+  return html`<tr role="row" class=${className}><th role="rowheader" scope="row" class="mark-head">${head}</th>
+    ${cells.map(([content, name]) => html`<td role="cell" class=${name}>${content}</td>`)}</tr>`;
+}
+
+/** The name of an item, and beside it what a column holds. */
+export function Part({ item }) {
+  const beside = cellText(item);
+  return html`<span class="mark-part"><${Name} text=${item.name} />${beside && html`<bdi class="mark-beside" dir="auto" title=${beside}>${beside}</bdi>`}</span>`;
+}
+
+/** A button for what is not shown of a long list; nothing where all is shown anyway. */
+export function More({ hidden, all, toggle }) {
+  if (hidden <= 0 && !all) return null;
+  return html`<button class="mark-more" aria-expanded=${all} onClick=${toggle}>${all ? "Show fewer" : `Show the other ${hidden}`}</button>`;
 }

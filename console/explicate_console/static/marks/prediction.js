@@ -1,7 +1,7 @@
 // The answer itself: scores of the classes as bars with figures, or the value of a regression.
 import { html, useState } from "/static/vendor/htm-preact-standalone.js";
 import { plainNumber, share, valueText } from "/static/format.js";
-import { Name, percent } from "/static/marks/common.js";
+import { More, Name, percent, Row, Table } from "/static/marks/common.js";
 
 const SHOWN = 8; // classes before the rest is asked for
 
@@ -17,7 +17,7 @@ export default function Prediction({ answer }) {
 
 function Value({ prediction }) {
   return html`<p class="mark-outcome"><span class="mark-quiet">The model predicts</span>
-    ${" "}<strong class="numeral">${valueText(prediction.value)}</strong>
+    <strong class="numeral">${valueText(prediction.value)}</strong>
     ${prediction.target && html` <bdi class="mark-quiet" dir="auto">${prediction.target}</bdi>`}</p>`;
 }
 
@@ -27,14 +27,14 @@ function Scores({ prediction }) {
   const sorted = [...prediction.scores].sort((one, other) => other.probability - one.probability || one.index - other.index);
   const first = sorted.filter(({ label }) => given.has(label));
   const shown = all ? sorted : [...new Set([...first.slice(0, SHOWN), ...sorted.slice(0, SHOWN)])].slice(0, Math.max(SHOWN, first.length));
-  const rest = sorted.length - shown.length;
+  const noun = prediction.labels ? "label" : "class";
   return html`<div>
     <p class="mark-outcome">${saying(prediction)}</p>
-    <table class="mark-table mark-scores"><caption class="mark-said">Probability of each ${prediction.labels ? "label" : "class"}</caption>
-      <thead class="mark-said"><tr><th scope="col">${prediction.labels ? "label" : "class"}</th><th scope="col"></th><th scope="col">probability</th></tr></thead>
-      <tbody>${shown.map((score) => html`<${Score} key=${score.index} score=${score} given=${given.has(score.label)} />`)}</tbody></table>
-    ${(rest > 0 || all) && sorted.length > SHOWN && html`<button class="mark-more" aria-expanded=${all} onClick=${() => showAll(!all)}>
-      ${all ? "Show fewer" : `Show the other ${rest}`}</button>`}
+    <${Table} className="mark-scores" caption=${`Probability of each ${noun}`} heads=${[{ title: noun, className: "mark-head" },
+      { title: "bar", isSaid: true, className: "mark-track-cell" }, { title: "probability", className: "mark-figures mark-adds" }]}>
+      ${shown.map((score) => html`<${Score} key=${score.index} score=${score} given=${given.has(score.label)} />`)}
+    <//>
+    <${More} hidden=${sorted.length - shown.length} all=${all && sorted.length > SHOWN} toggle=${() => showAll(!all)} />
   </div>`;
 }
 
@@ -48,16 +48,15 @@ function Score({ score, given }) {
   const details = [`logit ${plainNumber(score.logit, 3)}`];
   if (score.threshold !== null) details.push(`given from ${share(score.threshold)} on`);
   if (score.expectedCost !== null) details.push(`expected cost ${plainNumber(score.expectedCost, 3)}`);
-  return html`<tr class=${given ? "given" : ""}>
-    <th scope="row"><${Name} text=${score.label} />${given && html`<span class="mark-said"> (the answer)</span>`}</th>
-    <td class="mark-track-cell"><svg class="mark-track" aria-hidden="true" focusable="false">
-      <rect class="mark-scale" x="0" y="22%" width="100%" height="56%" />
-      <rect class=${`mark-share ${given ? "given" : ""}`} x="0" y="22%" width=${percent(100 * (score.probability ?? 0))} height="56%" />
-      ${score.threshold !== null && html`<line class="mark-threshold" x1=${percent(100 * score.threshold)} x2=${percent(100 * score.threshold)} y1="8%" y2="92%" />`}
-    </svg></td>
-    <td class="mark-figures" title=${details.join(", ")}>${share(score.probability)}
-      ${score.threshold !== null && html`<span class="mark-half"> from ${share(score.threshold)}</span>`}
-      ${score.expectedCost !== null && html`<span class="mark-half"> cost ${plainNumber(score.expectedCost, 2)}</span>`}</td></tr>`;
+  const head = html`<${Name} text=${score.label} />${given && html`<span class="mark-said"> (the answer)</span>`}`;
+  const bar = html`<svg class="mark-track" aria-hidden="true" focusable="false">
+    <rect class="mark-scale" x="0" y="22%" width="100%" height="56%" />
+    <rect class=${`mark-share ${given ? "given" : ""}`} x="0" y="22%" width=${percent(100 * (score.probability ?? 0))} height="56%" />
+    ${score.threshold !== null && html`<line class="mark-threshold" x1=${percent(100 * score.threshold)} x2=${percent(100 * score.threshold)} y1="8%" y2="92%" />`}</svg>`;
+  const figures = html`<span title=${details.join(", ")}>${share(score.probability)}</span>
+    ${score.threshold !== null && html`<span class="mark-half"> from ${share(score.threshold)}</span>`}
+    ${score.expectedCost !== null && html`<span class="mark-half"> cost ${plainNumber(score.expectedCost, 2)}</span>`}`;
+  return html`<${Row} className=${given ? "given" : ""} head=${head} cells=${[[bar, "mark-track-cell"], [figures, "mark-figures mark-adds"]]} />`;
 }
 
 /** What of the input the model did not read or does not know; empty when there is nothing of that. */

@@ -53,9 +53,10 @@ export function direction(value) {
   return value > 0 ? "raises" : value < 0 ? "lowers" : "nothing";
 }
 
-/** "sure" where the sign is known, "unsure" where the interval holds 0, "unknown" where there is no interval. */
+/** "sure" where the sign is known, or the value exactly; "unsure" where the interval holds 0; "unknown" without one. */
 export function doubt(item) {
-  return !item.hasInterval ? "unknown" : item.certain ? "sure" : "unsure";
+  if (!item.hasInterval) return "unknown";
+  return item.certain || item.lower === item.upper ? "sure" : "unsure";
 }
 
 /** The items as steps from the baseline, in the order of `places`: [{item, from, to}], the rest of them as one. */

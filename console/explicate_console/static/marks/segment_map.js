@@ -1,64 +1,125 @@
 // Segments of an image painted on a canvas, and told by their place.
+import { number } from "/static/format.js";
+import { doubt, largest, placesBySize } from "/static/marks/scales.js";
 
-const SHORTEST = 512; // pixels of the overlay's longer edge, so that lines are thin
+const MOST_PIXELS = 2048; // of an edge of the overlay
+const WRITTEN = 8; // of the strongest segments, whose figures are written on the picture where they fit
 const SIDES = [["left", "", "right"], ["upper", "", "lower"]];
 
-/** Paint the segments of `items` on a canvas, the colours as strong as what they add. */
-export function paintSegments(canvas, { width, height, places }, items, { opacity, pointed }) {
-  const times = Math.max(1, Math.ceil(SHORTEST / Math.max(width, height)));
-  if (canvas.width !== width * times) canvas.width = width * times;
-  if (canvas.height !== height * times) canvas.height = height * times;
+/** Paint what the segments of `items` add on a canvas of the size it has on the page. */
+export function paintSegments(canvas, map, items, { opacity, pointed, decimals }) {
+  const ratio = globalThis.devicePixelRatio ?? 1;
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((edge) => Math.max(1, Math.min(MOST_PIXELS, Math.round(edge * ratio))));
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d");
-  context.clearRect(0, 0, canvas.width, canvas.height);
-  const most = items.reduce((size, { value }) => Math.max(size, Math.abs(value ?? 0)), 0) || 1;
-  const style = getComputedStyle(canvas);
-  const colours = items.map(({ value }) => (value > 0 ? style.getPropertyValue("--up") : style.getPropertyValue("--down")));
-  for (let y = 0; y < height; y += 1) {
-    for (let x = 0; x < width;) {
-      const place = places[y * width + x];
-      let end = x + 1;
-      while (end < width && places[y * width + end] === place) end += 1;
-      const item = items[place];
-      if (item?.value) {
-        context.globalAlpha = (Math.abs(item.value) / most) * opacity;
-        context.fillStyle = colours[place];
-        context.fillRect(x * times, y * times, (end - x) * times, times);
-      }
-      x = end;
-    }
-  }
-  context.globalAlpha = 1;
-  const borders = outlines({ width, height, places }, (one, other) => one !== other);
-  stroke(context, borders, times, "rgb(150 150 150 / .75)", Math.max(1, times / 6));
+  context.clearRect(0, 0, width, height);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(colouredLayer(canvas, map, items, opacity), 0, 0, width, height);
+  cutStripes(context, map, items, ratio);
+  const to = { across: width / map.width, down: height / map.height };
+  stroke(context, outlines(map, (one, other) => one !== other), to, "rgb(128 128 128 / .8)", ratio);
   if (pointed !== null) {
-    const around = outlines({ width, height, places }, (one, other) => (one === pointed) !== (other === pointed));
-    stroke(context, around, times, "#fff", 5);
-    stroke(context, around, times, "#000", 2.5);
+    const around = outlines(map, (one, other) => (one === pointed) !== (other === pointed), pointed);
+    stroke(context, around, to, "#fff", 5 * ratio);
+    stroke(context, around, to, "#000", 2.5 * ratio);
   }
+  writeFigures(context, items, to, { opacity, decimals, ratio });
 }
 
-/** Edges between pixels that differ, as [x0, y0, x1, y1] on the map. */
-export function outlines({ width, height, places }, differ) {
+/** A canvas of the map's size with a pixel's colour where `colourOf(place)` has one, as [red, green, blue, alpha]. */
+function layerOf({ width, height, places }, colourOf) {
+  const layer = Object.assign(document.createElement("canvas"), { width, height });
+  const image = layer.getContext("2d").createImageData(width, height);
+  const colours = new Map();
+  for (let pixel = 0; pixel < places.length; pixel += 1) {
+    if (!colours.has(places[pixel])) colours.set(places[pixel], colourOf(places[pixel]));
+    const colour = colours.get(places[pixel]);
+    if (colour) image.data.set(colour, 4 * pixel);
+  }
+  layer.getContext("2d").putImageData(image, 0, 0);
+  return layer;
+}
+
+function colouredLayer(canvas, map, items, opacity) {
+  const style = getComputedStyle(canvas);
+  const hues = { up: bytesOf(style.color), down: bytesOf(style.borderTopColor) };
+  const most = largest(items);
+  return layerOf(map, (place) => {
+    const value = items[place]?.value;
+    return value ? [...hues[value > 0 ? "up" : "down"], Math.round((255 * opacity * Math.abs(value)) / most)] : null;
+  });
+}
+
+/** Any colour of CSS as three bytes. */
+function bytesOf(colour) {
+  const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
+  context.fillStyle = colour;
+  context.fillRect(0, 0, 1, 1);
+  return context.getImageData(0, 0, 1, 1).data.slice(0, 3);
+}
+
+/** Stripes without colour over segments that are unsure, so that they look hollow. */
+function cutStripes(context, map, items, ratio) {
+  const unsure = new Set(items.filter((item) => doubt(item) !== "sure").map((item) => item.place));
+  if (!unsure.size) return;
+  const { width, height } = context.canvas;
+  const mask = Object.assign(document.createElement("canvas"), { width, height });
+  const stripes = mask.getContext("2d");
+  stripes.lineWidth = 4 * ratio;
+  for (let x = -height; x < width; x += 9 * ratio) {
+    stripes.moveTo(x, height);
+    stripes.lineTo(x + height, 0);
+  }
+  stripes.stroke();
+  stripes.globalCompositeOperation = "destination-in";
+  stripes.imageSmoothingEnabled = false;
+  stripes.drawImage(layerOf(map, (place) => (unsure.has(place) ? [0, 0, 0, 255] : null)), 0, 0, width, height);
+  context.globalCompositeOperation = "destination-out";
+  context.drawImage(mask, 0, 0);
+  context.globalCompositeOperation = "source-over";
+}
+
+/** Edges between pixels that differ, as [x0, y0, x1, y1] on the map; with `place` also those of it at the border. */
+export function outlines({ width, height, places }, differ, place = null) {
   const found = [];
-  for (let y = 0; y < height; y += 1) {
-    for (let x = 0; x < width; x += 1) {
-      const here = places[y * width + x];
-      if (x + 1 < width && differ(here, places[y * width + x + 1])) found.push([x + 1, y, x + 1, y + 1]);
-      if (y + 1 < height && differ(here, places[(y + 1) * width + x])) found.push([x, y + 1, x + 1, y + 1]);
+  const at = (x, y) => (x < 0 || y < 0 || x >= width || y >= height ? -1 : places[y * width + x]);
+  const first = place === null ? 0 : -1;
+  for (let y = first; y < height; y += 1) {
+    for (let x = first; x < width; x += 1) {
+      const here = at(x, y);
+      if ((place !== null || x + 1 < width) && differ(here, at(x + 1, y))) found.push([x + 1, y, x + 1, y + 1]);
+      if ((place !== null || y + 1 < height) && differ(here, at(x, y + 1))) found.push([x, y + 1, x + 1, y + 1]);
     }
   }
   return found;
 }
 
-function stroke(context, lines, times, colour, width) {
-  context.strokeStyle = colour;
-  context.lineWidth = width;
+function stroke(context, lines, { across, down }, colour, width) {
+  Object.assign(context, { strokeStyle: colour, lineWidth: width, lineCap: "square" });
   context.beginPath();
   for (const [x0, y0, x1, y1] of lines) {
-    context.moveTo(x0 * times, y0 * times);
-    context.lineTo(x1 * times, y1 * times);
+    context.moveTo(x0 * across, y0 * down);
+    context.lineTo(x1 * across, y1 * down);
   }
   context.stroke();
+}
+
+/** The figures of the strongest segments at their middles, with the sign, where there is room. */
+function writeFigures(context, items, { across, down }, { opacity, decimals, ratio }) {
+  if (opacity === 0) return;
+  const size = 12 * ratio;
+  Object.assign(context, { font: `600 ${size}px system-ui, sans-serif`, textAlign: "center", textBaseline: "middle", lineJoin: "round",
+    lineWidth: 3 * ratio, strokeStyle: "#000", fillStyle: "#fff" });
+  for (const place of placesBySize(items).slice(0, WRITTEN)) {
+    const { segment, segments, value } = items[place];
+    const text = number(value, Math.min(decimals, 3));
+    if (!segment || !value || segments.length > 1) continue;
+    const roomy = (segment.right - segment.left) * across > context.measureText(text).width + size && (segment.bottom - segment.top) * down > 1.5 * size;
+    if (!roomy) continue;
+    const middle = [((segment.left + segment.right) / 2) * across, ((segment.top + segment.bottom) / 2) * down];
+    context.strokeText(text, ...middle);
+    context.fillText(text, ...middle);
+  }
 }
 
 /** Where a segment lies: "upper left". */

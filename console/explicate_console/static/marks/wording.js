@@ -1,5 +1,5 @@
 // Sentences about an explanation that marks share; without a page. The words follow explicate/views/wording.py.
-import { plainNumber } from "../format.js";
+import { cell, count, decimalsFor, plainNumber } from "../format.js";
 
 const STOPPED = {
   tolerance: "It stopped because the intervals are narrow enough.",
@@ -36,7 +36,8 @@ export function howSure(answer) {
   }
   if (quality.heldOutRSquared !== null) {
     const fit = quality.heldOutRSquared;
-    said.push(fit > 0 ? `On combinations it had not seen, adding up the values tells ${Math.round(100 * fit)}% of what the model did.`
+    const told = fit < 1 && fit >= 0.995 ? "more than 99" : Math.round(100 * fit);
+    said.push(fit > 0 ? `On combinations it had not seen, adding up the values tells ${told}% of what the model did.`
       : "On combinations it had not seen, adding up the values is no better than a constant.");
   }
   if (quality.comprehensiveness && quality.sufficiency) {
@@ -48,10 +49,55 @@ export function howSure(answer) {
 
 /** What must not be concluded from it. */
 export function notToConclude(answer) {
-  const unsure = answer.outputs[0]?.items.filter((item) => item.hasInterval && !item.certain && item.upper > item.lower).length ?? 0;
+  const items = answer.outputs.flatMap((output) => output.items);
+  const wide = items.filter((item) => item.hasInterval && item.upper > item.lower);
+  const unsure = wide.filter((item) => !item.certain).length;
   return [
-    "The numbers say what the model used, not what is true in the world, and not what would happen if the world changed.",
-    unsure > 0 && `${unsure} of ${answer.outputs[0].items.length} intervals hold 0: of these, not even the sign is certain.`,
-    "Two values whose intervals overlap have no certain order.",
+    "The values say what the model used, not what is true in the world, nor what would happen if the world changed.",
+    unsure > 0 && `${unsure === 1 ? "One interval holds" : `${unsure} intervals hold`} 0: there it is not certain whether the ${answer.noun} raises or lowers the output.`,
+    wide.length > 1 && "Two values whose intervals overlap have no certain order.",
+    items.length > 0 && !items.some((item) => item.hasInterval) && "There are no intervals: how far the values are from what more work would give is not known.",
+    answer.masking && `They hold for what stands in for a ${answer.noun} that is left out (${answer.masking}); another stand-in is another question with another answer.`,
   ].filter(Boolean);
+}
+
+const listed = (names) => (names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names[0] ?? "");
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
+
+/** The answer that a change speaks of, in short: "good 0.912", "without toxic 0.312", or "price 153.2". */
+function decided(answer, told) {
+  const { value } = answer.prediction;
+  if (value !== null) return `${told.label} ${plainNumber(told.score, decimalsFor(Math.max(Math.abs(told.score), Math.abs(value)), 4))}`;
+  return `${told.given ? "" : "without "}${told.label} ${plainNumber(told.score, 3)}`;
+}
+
+/** What would change the answer, or that nothing was found. */
+export function changeFound(answer) {
+  const { change } = answer;
+  const before = decided(answer, change.before);
+  if (!change.after) return `No change was found that would make the answer another than ${before}.`;
+  if (!change.absent.length && !change.columns.length) return `Nothing has to change: the answer is ${before}.`;
+  const columns = change.columns.map((each) => `${each.column} ${cell(each.after)} (not ${cell(each.before)})`);
+  const names = change.absent.map((place) => answer.parts.features[place]?.name ?? "");
+  const quoted = answer.kind === "text" || answer.kind === "pair" ? names.map((name) => `“${name}”`) : names;
+  const what = columns.length ? `With ${columns.join(", ")}` : `Without ${listed(quoted)}`;
+  return `${what} the answer would be ${decided(answer, change.after)}; it is ${before}.`;
+}
+
+/** How far the search for it went: never more than was tried. */
+export function changeSearched(answer) {
+  const { change } = answer;
+  const values = answer.kind === "row" && !change.absent.length && !answer.options.change?.absence;
+  const parts = values ? "columns" : answer.nouns;
+  const tried = `${count(change.evaluations)} ${change.evaluations === 1 ? "change was" : "changes were"} tried${change.end === "deadline" ? " until time was over" : ""}`;
+  if (!change.after) {
+    if (change.noneSmaller) return `Every change there is was tried, ${count(change.evaluations)}: none gives another answer.`;
+    const whole = change.sizesTried ? `, every one of up to ${change.sizesTried} ${parts} among them` : "";
+    return `${sentence(tried + whole)} There may be one that was not tried.`;
+  }
+  const size = change.absent.length + change.columns.length;
+  const said = [tried];
+  if (change.columns.length) said.unshift(change.noneNearer ? "none of as many is nearer" : "no nearer one was found");
+  if (size > 1) said.unshift(change.noneSmaller ? `no change of fewer ${parts} does that` : `none of fewer ${parts} was found`);
+  return size ? sentence(said.join("; ")) : "";
 }
