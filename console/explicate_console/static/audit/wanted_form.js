@@ -30,10 +30,11 @@ export function WantedForm({ wanted, models }) {
   return html`<form class="audit-wanted" role="search" aria-label="Records of the audit log" onSubmit=${look}>
     <div class="audit-id">
       <label>Request id<input name="request_id" dir="auto" value=${wanted.request_id ?? ""} maxlength="64" autocomplete="off" spellcheck=${false}
-        placeholder="such as order-17; its beginning is enough" /></label>
+        placeholder="such as order-17" aria-describedby="audit-id-hint" /></label>
       <button class="primary">Look up</button>
       ${Object.keys(wanted).length > 0 && html`<a href="#/audit">Show all</a>`}
     </div>
+    <p class="quiet audit-hint" id="audit-id-hint">Its beginning is enough. Pages that ask the server for an explanation show its request id.</p>
     <details open=${narrowed}><summary>Narrow down</summary><div class="audit-fields">
       <label>Model<input name="model" dir="auto" list="audit-models" value=${wanted.model ?? ""} /></label>
       <label>Version<input name="version" inputmode="numeric" pattern="[0-9]{1,9}" title="A whole number" value=${wanted.version ?? ""} /></label>
