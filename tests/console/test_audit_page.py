@@ -129,7 +129,8 @@ def test_a_list_that_grows_moves_nothing_that_was_there(page_of_log: Visit) -> N
     page = page_of_log.open("#/audit")
     expect(page.get_by_role("row")).to_have_count(51)
     page.get_by_role("button", name="Show older records").click()
-    expect(page.get_by_role("row")).to_have_count(64)
+    expect(page.get_by_text("These are all")).to_be_visible()
+    assert page.get_by_role("row").count() > 60
     assert [shift for shift in page_of_log.shifts() if shift["value"] > 0.01] == []
 
 
