@@ -26,7 +26,8 @@ function Scores({ prediction }) {
   const given = new Set(prediction.labels ?? [prediction.label]);
   const sorted = [...prediction.scores].sort((one, other) => other.probability - one.probability || one.index - other.index);
   const first = sorted.filter(({ label }) => given.has(label));
-  const shown = all ? sorted : [...new Set([...first.slice(0, SHOWN), ...sorted.slice(0, SHOWN)])].slice(0, Math.max(SHOWN, first.length));
+  const few = new Set([...first, ...sorted].slice(0, Math.max(SHOWN, first.length + 1))); // the answer is always among them
+  const shown = all ? sorted : sorted.filter((score) => few.has(score));
   const noun = prediction.labels ? "label" : "class";
   return html`<div>
     <p class="mark-outcome">${saying(prediction)}</p>

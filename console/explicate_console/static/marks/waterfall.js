@@ -25,7 +25,7 @@ export default function Waterfall({ answer, output = 0, top = 10 }) {
       <${End} name=${startOf(answer)} value=${explained.baseline} at=${at} decimals=${decimals} isFirst />
       ${found.map((step) => html`<${Step} step=${step} answer=${answer} at=${at} />`)}
       ${Math.abs(gap) >= 0.5 * 10 ** -decimals && html`<${Plain} name="not told by the parts" value=${gap} from=${end} at=${at} decimals=${decimals} />`}
-      <${End} name=${answer.input.texts.length ? "as written" : "as it is"} value=${explained.instance} at=${at} decimals=${decimals} />
+      <${End} name=${answer.kind === "text" || answer.kind === "pair" ? "as written" : "as it is"} value=${explained.instance} at=${at} decimals=${decimals} />
     <//>
     <${Key} answer=${answer} />
   </section>`;
@@ -33,7 +33,8 @@ export default function Waterfall({ answer, output = 0, top = 10 }) {
 
 function startOf(answer) {
   if (answer.method.startsWith("lime")) return "the local model’s intercept";
-  return answer.baselineNote ? "the baseline" : `without ${answer.nouns}`;
+  if (answer.baselineNote) return "the baseline";
+  return answer.kind === "text" || answer.kind === "pair" ? "without words" : `without ${answer.nouns}`;
 }
 
 function rangeOf(explained, found) {
