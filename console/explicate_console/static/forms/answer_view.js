@@ -1,7 +1,10 @@
 // The answer of a run: what is predicted, the input with its parts coloured, the numbers, and what they say in words.
 import { html, useState } from "/static/vendor/htm-preact-standalone.js";
-import EditPanel, { isEditable } from "/static/forms/edit_panel.js";
-import { count } from "/static/format.js";
+import EditPanel, { isEditable, moved, withCells } from "/static/forms/edit_panel.js";
+import Moved from "/static/forms/moved.js";
+import TakeAlong from "/static/forms/take_along.js";
+import { Change, Interactions } from "/static/forms/together.js";
+import { cell } from "/static/format.js";
 import Bars from "/static/marks/bars.js";
 import Explained from "/static/marks/input.js";
 import Prediction from "/static/marks/prediction.js";
@@ -27,43 +30,53 @@ function Numbers({ answer, output }) {
   </section>`;
 }
 
-/** Notices about the answer as a whole: a guess, not final, categories the model does not know. */
+/** Notices about the answer as a whole: that of an earlier question, a guess. */
 function Notices({ run }) {
-  const { answer } = run;
-  const unknown = answer.prediction.unknownColumns ?? [];
-  const usage = answer.prediction.textUsage;
+  const working = run.phase === "running" || run.phase === "waiting";
   return html`
-    ${run.stale && run.phase !== "running" && run.phase !== "waiting" && html`<p class="notice">This is the answer to the question before.</p>`}
-    ${answer.preview && html`<p class="notice">A first guess from a look at the whole input; the estimate follows.</p>`}
-    ${unknown.length > 0 && html`<p class="notice" dir="auto">The model does not know the category of ${unknown.join(", ")} and took it as unknown.</p>`}
-    ${usage?.truncated && html`<p class="notice">The model read ${count(usage.tokensUsed)} of ${count(usage.tokens)} tokens; what comes after was not seen.</p>`}`;
+    ${run.stale && !working && html`<p class="notice">This is the answer to the question before.</p>`}
+    ${run.answer.preview && html`<p class="notice">A first guess from a look at the whole input; the estimate follows.</p>`}`;
 }
 
-function Explanation({ run, picked, onPick, onInput, onCancel }) {
+const textOf = (value) => (value === null ? null : String(value));
+
+function Explanation({ run, picked, onPick, onInput }) {
   const [chosen, setOutput] = useState(0);
   const { answer, asked } = run;
   const output = Math.min(chosen, answer.outputs.length - 1);
   if (output < 0) return null;
   const settled = !run.stale && ["done", "stopped", "failed"].includes(run.phase);
+  const take = () => {
+    const cells = answer.change.columns.map((each) => [each.column, textOf(each.after)]);
+    onInput((input) => withCells(input, Object.fromEntries(cells)), answer.change.columns.map((each) => `${each.column}: ${moved(cell(each.before), cell(each.after))}`).join(", "));
+  };
   const pick = settled ? (item) => isEditable(item) && onPick(item) : undefined;
   return html`
     <${OutputChoice} answer=${answer} output=${output} onOutput=${setOutput} />
     <section class="explained" aria-label="The input with its parts coloured">
       <${Explained} answer=${answer} output=${output} onPick=${pick} />
       ${answer.kind !== "image" && html`<p class="hint">Choose ${answer.kind === "row" ? "a column" : "a word"} to change it and see the answer move.</p>`}
-      ${picked && settled && html`<${EditPanel} item=${picked} info=${asked.info} input=${asked.input} onInput=${onInput} onCancel=${onCancel} />`}
+      ${picked && settled && html`<${EditPanel} item=${picked} info=${asked.info} input=${asked.input} onInput=${onInput} onCancel=${() => onPick(null)} />`}
     </section>
-    <${Numbers} answer=${answer} output=${output} />`;
+    <${Numbers} answer=${answer} output=${output} />
+    ${!run.stale && html`<${Interactions} answer=${answer} output=${output} />
+      <${Change} answer=${answer} onTake=${settled ? take : undefined} />`}`;
 }
 
-/** @param {{run: object, picked: object|null, onPick: Function, onInput: Function, onCancel: Function}} props */
+/**
+ * What the page Try shows of a run: what a change did, the answer, and what to take along.
+ * @param {{run: object, form: object, steps: object[], onUndo: Function, picked: object|null, onPick: Function, onInput: Function}} props
+ */
 export default function AnswerView(props) {
-  const { run } = props;
+  const { run, form, steps, onUndo } = props;
   const { answer } = run;
-  return html`<div class=${`answer-body ${run.stale ? "stale" : ""}`} aria-busy=${run.stale}>
-    <section aria-label="Prediction"><${Prediction} answer=${answer} /></section>
-    <${Notices} run=${run} />
-    <${Explanation} ...${props} />
-    ${run.only === "explain" && !run.stale && html`<section class="told" aria-label="In words"><${Told} answer=${answer} /></section>`}
-  </div>`;
+  return html`
+    <${Moved} steps=${steps} run=${run} onUndo=${onUndo} />
+    ${answer && html`<div class=${`answer-body ${run.stale ? "stale" : ""}`} aria-busy=${run.stale}>
+      <${Notices} run=${run} />
+      <${Prediction} answer=${answer} />
+      <${Explanation} ...${props} />
+      ${run.only === "explain" && !run.stale && html`<${Told} answer=${answer} />`}
+    </div>`}
+    ${answer && !run.stale && run.phase !== "running" && html`<${TakeAlong} run=${run} form=${form} />`}`;
 }

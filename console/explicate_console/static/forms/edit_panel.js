@@ -3,6 +3,12 @@ import { html, useEffect, useRef, useState } from "/static/vendor/htm-preact-sta
 import CellField from "/static/forms/cell_field.js";
 import { columnsOf } from "/static/forms/model_info.js";
 
+/** A name in a line of other words, in its own direction whatever that is. */
+const apart = (text) => `\u2068${text}\u2069`;
+
+/** "from → to", for people. */
+export const moved = (from, to) => `${apart(from)} → ${apart(to)}`;
+
 /** A text with the spans (UTF-16, of this text) replaced; a space that would be doubled goes with what is left out. */
 export function replaced(text, spans, by) {
   return [...spans].sort((one, other) => other.start - one.start).reduce((now, { start, end }) => {
@@ -32,7 +38,7 @@ function Panel({ name, onCancel, onApply, children }) {
 function WordEdit({ item, onInput, onCancel }) {
   const [text, setText] = useState(item.name);
   useEffect(() => setText(item.name), [item]);
-  const apply = (by) => onInput((input) => withWords(input, item, by), by.trim() ? `“${item.name}” → “${by}”` : `without “${item.name}”`);
+  const apply = (by) => onInput((input) => withWords(input, item, by), by.trim() ? moved(`“${item.name}”`, `“${by}”`) : `without ${apart(`“${item.name}”`)}`);
   return html`<${Panel} name=${`Change ${item.name}`} onCancel=${onCancel} onApply=${() => apply(text)}>
     <label dir="auto"><span class="cut">In the place of “${item.name}”</span>
       <input type="text" dir="auto" value=${text} autocomplete="off" onInput=${(event) => setText(event.target.value)} onFocus=${(event) => event.target.select()} /></label>
@@ -48,13 +54,13 @@ function CellEdit({ item, info, input, onInput, onCancel }) {
   const [changed, setChanged] = useState({});
   useEffect(() => setChanged({}), [item]);
   const held = (name) => (Object.hasOwn(changed, name) ? changed[name] : input.cells[name]);
-  const moved = columns.filter((each) => held(each.name) !== input.cells[each.name] && held(each.name) !== "");
-  const apply = () => onInput((before) => withCells(before, Object.fromEntries(moved.map((each) => [each.name, held(each.name)]))),
-    moved.map((each) => `${each.name} ${shown(input.cells[each.name])} → ${shown(held(each.name))}`).join(", "));
-  return html`<${Panel} name=${`Change ${item.name}`} onCancel=${onCancel} onApply=${() => moved.length && apply()}>
+  const changes = columns.filter((each) => held(each.name) !== input.cells[each.name] && held(each.name) !== "");
+  const apply = () => onInput((before) => withCells(before, Object.fromEntries(changes.map((each) => [each.name, held(each.name)]))),
+    changes.map((each) => `${apart(each.name)} ${moved(shown(input.cells[each.name]), shown(held(each.name)))}`).join(", "));
+  return html`<${Panel} name=${`Change ${item.name}`} onCancel=${onCancel} onApply=${() => changes.length && apply()}>
     ${columns.map((column) => html`<${CellField} key=${column.name} column=${column} path=${`edit.${column.name}`} value=${held(column.name)}
       onValue=${(value) => setChanged({ ...changed, [column.name]: value })} />`)}
-    <button class="primary" disabled=${!moved.length}>Change and explain</button>
+    <button class="primary" disabled=${!changes.length}>Change and explain</button>
     <button type="button" onClick=${onCancel}>Cancel</button><//>`;
 }
 

@@ -1,6 +1,5 @@
 // One question to the server and what has come of it so far: the stream, its end, and asking again where the server says when.
 import { useEffect, useRef, useState } from "/static/vendor/htm-preact-standalone.js";
-import { streamReader } from "/static/answers.js";
 import { call, stream } from "/static/api.js";
 import { inputMessage } from "/static/forms/input_form.js";
 import { limitOf, modelRef } from "/static/forms/model_info.js";
@@ -18,7 +17,7 @@ const SPARE_MS = 2000; // so that the server's own limit ends a call, with the b
 export function question(info, choice, input, options) {
   const message = inputMessage(info, input);
   const spec = { model: modelRef(choice), input: message, options: optionsMessage(info, options) };
-  return { info, choice, input, options, spec, shown: message.image ? { image: { url: input.image.url } } : message };
+  return { info, choice, input, options, spec, shown: message.image ? { image: { content: input.image.file } } : message };
 }
 
 /** An answer of a stream with the features and segments of the one before, where it leaves them out. */
@@ -41,20 +40,23 @@ function waitOf(error, attempt) {
   return Math.max(error.retryAfterS, 0.2);
 }
 
+/** How answers are read, loaded with the first one. */
+const reader = async (shown) => (await import("/static/answers.js")).streamReader(shown);
+
 async function explainOnce(asked, signal, told) {
-  const read = streamReader(asked.shown);
+  const read = await reader(asked.shown);
   let raw = null;
   const timeoutMs = Math.min(limitOf(asked.info, "maxCallSeconds"), 3600) * 1000 + SPARE_MS;
   for await (const response of stream("InferenceService/StreamExplain", { spec: asked.spec }, { signal, timeoutMs })) {
     raw = completed(response, raw);
-    told({ answer: read(response), raw, stale: false });
+    told({ answer: read(response), raw, stale: false, heardAt: performance.now() });
   }
 }
 
 async function predictOnce(asked, signal, told) {
   const raw = await call("InferenceService/Predict", { model: asked.spec.model, inputs: [asked.spec.input] }, { signal });
   const result = { model: raw.model, prediction: raw.predictions?.[0], timing: raw.timing };
-  told({ answer: streamReader(asked.shown)({ result }), raw, stale: false });
+  told({ answer: (await reader(asked.shown))({ result }), raw, stale: false });
 }
 
 async function work(once, asked, signal, told) {

@@ -15,10 +15,10 @@ const base64Of = (file) => new Promise((resolve, reject) => {
   reader.readAsDataURL(file);
 });
 
-/** What a form holds of a file: {name, size, format, width, height, base64, url, problem}; checked before it is read whole. */
+/** What a form holds of a file: {name, size, file, format, width, height, base64, url, problem}; checked before it is read whole. */
 export async function readImageFile(file, info) {
   const limits = { maxBytes: limitOf(info, "maxImageBytes"), maxPixels: limitOf(info, "maxImagePixels") };
-  const held = { name: file.name || "pasted picture", size: file.size, base64: "", url: "" };
+  const held = { name: file.name || "pasted picture", size: file.size, file, base64: "", url: "" };
   if (file.size > limits.maxBytes) return { ...held, problem: `has ${grouped(file.size)} bytes; at most ${grouped(limits.maxBytes)} are accepted` };
   const bytes = new Uint8Array(await file.arrayBuffer());
   const problem = imageProblem(bytes, limits);

@@ -42,9 +42,9 @@ export default function Moved({ steps, run, onUndo }) {
   const after = run.stale || !run.answer ? null : run.answer;
   const isValue = before.prediction.value !== null;
   const rows = isValue ? [valueRow(before, after)] : scoreRows(before, after);
-  const outcome = after ? (decided(before) === decided(after) && !isValue ? `still ${decided(after)}` : `${decided(before)} → ${decided(after)}`) : "asking";
+  const outcome = !after ? "asking" : decided(before) === decided(after) && !isValue ? html`still <bdi>${decided(after)}</bdi>` : html`<bdi>${decided(before)}</bdi> → <bdi>${decided(after)}</bdi>`;
   return html`<section class="moved" aria-label="What the change did">
-    <p dir="auto"><strong class="cut">${last.words}</strong> <span class="cut">${outcome}</span></p>
+    <p><strong class="cut" title=${last.words}>${last.words}</strong> <span class="cut">${outcome}</span></p>
     <div class="wide"><table><thead><tr><th scope="col">${isValue ? "value" : "probability of"}</th><th scope="col" class="number">before</th><th scope="col" class="number">after</th><th scope="col" class="number">difference</th></tr></thead>
       <tbody>${rows.map((row) => html`<${Row} row=${row} write=${isValue ? valueText : share} difference=${isValue ? (moved) => number(moved, 3) : points} />`)}</tbody></table></div>
     <button type="button" onClick=${() => onUndo(steps.length - 1)}>Undo</button>

@@ -95,7 +95,8 @@ export const numbersOf = (info, method) => NUMBERS.filter((each) => !each.fits |
 export function optionProblems(info, value) {
   const found = numbersOf(info, value.method).filter((each) => given(value[each.key]))
     .map((each) => ({ field: `options.${each.path}`, description: numberProblem(each, String(value[each.key]).trim(), info) }));
-  if (value.target === "contrast" && value.targetClass === value.againstClass) {
+  const [label, against] = chosenClasses(info, value);
+  if (value.target === "contrast" && label !== undefined && label === against) {
     found.push({ field: "options.target.contrast.reference", description: "is the target itself; name another class" });
   }
   if (value.change && isRegression(info) && !given(value.changeTo)) {
@@ -107,13 +108,19 @@ export function optionProblems(info, value) {
   return found.filter((each) => each.description);
 }
 
-function targetMessage(info, value) {
+/** The class that is explained and the one it is set against, as the form shows them: [label, label]. */
+export function chosenClasses(info, { targetClass, againstClass }) {
   const labels = classesOf(info);
-  const known = (label) => (labels.includes(label) ? label : labels[0]);
-  if (!labels.length || !value.target || value.target === "predicted") return undefined;
+  const first = labels.includes(targetClass) ? targetClass : labels[0];
+  return [first, labels.includes(againstClass) ? againstClass : labels.find((each) => each !== first)];
+}
+
+function targetMessage(info, value) {
+  if (!classesOf(info).length || !value.target || value.target === "predicted") return undefined;
   if (value.target === "all") return { all: {} };
-  if (value.target === "class") return { label: known(value.targetClass) };
-  return { contrast: { target: { label: known(value.targetClass) }, reference: { label: labels.includes(value.againstClass) ? value.againstClass : labels[1] } } };
+  const [label, against] = chosenClasses(info, value);
+  if (value.target === "class") return { label };
+  return { contrast: { target: { label }, reference: { label: against } } };
 }
 
 function changeMessage(info, value) {

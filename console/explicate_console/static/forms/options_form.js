@@ -2,7 +2,7 @@
 import { html } from "/static/vendor/htm-preact-standalone.js";
 import { Field } from "/static/forms/field.js";
 import { classesOf, columnsOf, defaultsOf, isMultiLabel, isRegression, kindOf } from "/static/forms/model_info.js";
-import { LANGUAGES, LISTS, METHODS, choiceName, defaultText, numbersOf, rangeText } from "/static/forms/option_list.js";
+import { LANGUAGES, LISTS, METHODS, choiceName, chosenClasses, defaultText, numbersOf, rangeText } from "/static/forms/option_list.js";
 
 function MethodField({ info, value, set, errors }) {
   const methods = info.methods?.length ? info.methods : ["auto"];
@@ -23,8 +23,7 @@ function TargetFields({ info, value, set, errors }) {
   const noun = isMultiLabel(info) ? "label" : "class";
   const choices = { predicted: isMultiLabel(info) ? "the most probable label" : "the predicted class", class: `one ${noun}`, all: isMultiLabel(info) ? "all labels" : "all classes" };
   if (labels.length > 1) choices.contrast = `why one ${noun} rather than another`;
-  const first = labels.includes(value.targetClass) ? value.targetClass : labels[0];
-  const second = labels.includes(value.againstClass) ? value.againstClass : labels.find((each) => each !== first);
+  const [first, second] = chosenClasses(info, value);
   const choose = (target) => set({ target, targetClass: first, againstClass: second });
   return html`
     <${Field} path="options.target" label="Explain" errors=${errors}>${(attributes) => html`

@@ -37,6 +37,8 @@ export function progressText(run, now) {
   if (run.phase === "waiting") {
     return `The server has no room: asking again in ${seconds(Math.max(0, run.askAgainAt - now) / 1000)}, attempt ${run.attempt} of ${MOST_ATTEMPTS}.`;
   }
+  const silentS = (now - (run.heardAt ?? now)) / 1000;
+  if (run.phase === "running" && has && silentS > SLOW_S) return `Estimate after ${evaluationsOf(run)}; nothing new for ${seconds(silentS)}. The server may be busy.`;
   if (run.phase === "running" && has && run.only === "explain") return `Estimate after ${evaluationsOf(run)}, ${took}. It still moves.`;
   if (run.phase === "running") return Number.parseFloat(took) > SLOW_S ? `No answer yet after ${took}. The server may be busy.` : `Waiting for the first answer, ${took}`;
   if (run.phase === "stopped") return has ? `Stopped by you after ${evaluationsOf(run)}, ${took}. This estimate is not final.` : `Stopped by you after ${took}; no answer had come.`;

@@ -1,17 +1,15 @@
 // The page Try: a model, an input and the options; the answer as it comes, and what a change of the input does to it.
 import { html, useEffect, useRef, useState } from "/static/vendor/htm-preact-standalone.js";
-import AnswerView from "/static/forms/answer_view.js";
 import { useExplaining, question } from "/static/forms/explaining.js";
 import { fieldErrors, focusFirstError } from "/static/forms/field.js";
 import InputForm, { emptyInput, fitsInput, inputProblems } from "/static/forms/input_form.js";
 import ModelChoice from "/static/forms/model_choice.js";
 import { stateOf, useModel } from "/static/forms/model_info.js";
-import Moved from "/static/forms/moved.js";
 import OptionsForm from "/static/forms/options_form.js";
 import { optionProblems } from "/static/forms/option_list.js";
 import { Failure, Progress } from "/static/forms/progress.js";
 import { fromQuery, toHash } from "/static/forms/share.js";
-import TakeAlong, { ShareLink } from "/static/forms/take_along.js";
+import { ShareLink } from "/static/forms/share_link.js";
 import { useServer } from "/static/server.js";
 import { useStyle } from "/static/styles.js";
 
@@ -55,6 +53,13 @@ function firstModel(models) {
 const FIRST_KINDS = ["INPUT_KIND_TEXT", "INPUT_KIND_TABULAR"];
 
 const fitting = (info, options) => (info.methods?.length && !info.methods.includes(options.method) ? { ...options, method: "auto" } : options);
+
+/** What draws an answer, loaded when it is wanted first: the page opens without it. */
+function useAnswerArea(wanted) {
+  const [loaded, setLoaded] = useState({});
+  useEffect(() => { if (wanted) import("/static/forms/answer_view.js").then((module) => setLoaded({ Area: module.default })); }, [wanted]);
+  return loaded.Area;
+}
 
 /** Notes the model and options in the address bar, never the input, so that a reload keeps the form. */
 const noteAddress = (form) => history.replaceState(null, "", toHash(form).hash);
@@ -115,6 +120,7 @@ export default function Try({ here }) {
   const { run } = explaining;
   const steps = useSteps(explaining, setForm);
   const [picked, setPicked] = useState(null);
+  const Area = useAnswerArea(run.phase !== "idle");
   const formRef = useRef();
   const answerRef = useRef();
 
@@ -146,10 +152,8 @@ export default function Try({ here }) {
         <${Progress} run=${run} />
         ${run.error && run.phase === "failed" && html`<${Failure} error=${run.error} onRetry=${() => explaining[run.only](run.asked)} />`}
         <${Unplaced} errors=${errors} formRef=${formRef} />
-        <${Moved} steps=${steps.steps} run=${run} onUndo=${steps.undo} />
-        ${run.answer && html`<${AnswerView} run=${run} picked=${picked} onPick=${setPicked} onInput=${changeInput} onCancel=${() => setPicked(null)} />`}
-        ${run.answer && !run.stale && run.phase !== "running" ? html`<${TakeAlong} run=${run} form=${form} />`
-          : run.phase === "idle" && form.choice.model && html`<${Start} form=${form} />`}
+        ${Area && html`<${Area} run=${run} form=${form} steps=${steps.steps} onUndo=${steps.undo} picked=${picked} onPick=${setPicked} onInput=${changeInput} />`}
+        ${run.phase === "idle" && form.choice.model && html`<${Start} form=${form} />`}
       </section></div>`;
 }
 
