@@ -1,12 +1,14 @@
 // One record: what was asked and answered in plain words, and the replay.
-import { html, useEffect, useState } from "/static/vendor/htm-preact-standalone.js";
+import { html, useEffect, useMemo, useState } from "/static/vendor/htm-preact-standalone.js";
+import { sentInput } from "/static/audit/given_input.js";
 import { record as askRecord, search } from "/static/audit/log_calls.js";
 import { LogTrouble } from "/static/audit/log_trouble.js";
 import { callerWords, ended, optionWords } from "/static/audit/plain_words.js";
 import { Recorded } from "/static/audit/recorded_values.js";
 import { recordAddress } from "/static/audit/record_table.js";
 import { Replay } from "/static/audit/replay.js";
-import { count, when } from "/static/format.js";
+import { readInput } from "/static/answers.js";
+import { bytes, count, when } from "/static/format.js";
 import { token } from "/static/token.js";
 
 /** The record of an address: #/audit/REQUEST_ID, with its place in the log where the list leads here. */
@@ -112,10 +114,16 @@ function Input({ fields }) {
   if (!held) {
     const digest = String(fields.input_sha256 ?? fields.table_sha256 ?? "");
     return html`<span class="quiet">not in the log, only its SHA-256 <code class="audit-digest" title=${digest}>${digest.slice(0, 12)}</code>
-      (the server keeps inputs with <code>--audit-inputs</code>)</span>`;
+      ${" "}(the server keeps inputs with <code>--audit-inputs</code>)</span>`;
   }
-  if (typeof held.image === "string") return html`<span>an image of ${count(Math.floor(held.image.length * 3 / 4))} bytes</span>`;
+  if (typeof held.image === "string") return html`<${Picture} held=${held} />`;
   if (held.cells) return html`<span class="audit-cells">${Object.entries(held.cells).map(([name, value]) => html`<span><bdi>${name}</bdi> = <bdi>${value === null ? "missing" : String(value)}</bdi></span>`)}</span>`;
   return html`<blockquote class="audit-text" dir="auto" tabindex="0">${String(held.text ?? "")}</blockquote>
     ${"text_pair" in held && html`<blockquote class="audit-text" dir="auto" tabindex="0">${String(held.text_pair ?? "")}</blockquote>`}`;
+}
+
+function Picture({ held }) {
+  const address = useMemo(() => { try { return readInput(sentInput(held)).image; } catch { return null; } }, [held]);
+  return html`${address && html`<img class="audit-picture" src=${address} alt="The image that was explained" />`}
+    <span>${bytes(Math.floor(held.image.length * 3 / 4))}</span>`;
 }

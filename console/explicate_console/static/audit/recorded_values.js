@@ -19,8 +19,10 @@ export function Recorded({ fields }) {
   }
   const space = fields.options?.output_space;
   return html`<p class="quiet">${count(rows[0]?.length ?? 0)} parts; the log has no names of them, a replay brings them back.</p>
-    ${rows.slice(0, MOST).map((row, output) => html`<${NumberedBars} row=${row} space=${space} name=${rows.length > 1 ? `Output ${output + 1}` : ""} />`)}
-    ${rows.length > MOST && html`<p class="quiet">and ${count(rows.length - MOST)} more outputs.</p>`}`;
+    ${rows.length > 0 && html`<${NumberedBars} row=${rows[0]} space=${space} name=${rows.length > 1 ? "Output 1" : ""} />`}
+    ${rows.length > 1 && html`<details><summary>The other ${rows.length === 2 ? "output" : `${count(rows.length - 1)} outputs`}</summary>
+      ${rows.slice(1, MOST).map((row, output) => html`<${NumberedBars} row=${row} space=${space} name=${`Output ${output + 2}`} />`)}
+      ${rows.length > MOST && html`<p class="quiet">and ${count(rows.length - MOST)} more, in the whole line below.</p>`}</details>`}`;
 }
 
 /** The largest values of one output, by the places of their parts. */

@@ -54,7 +54,7 @@ function differenceWords(difference) {
 function Outcome({ told, outcome, answer }) {
   const { mood, title, words } = verdictWords(outcome);
   return html`<div class=${`audit-verdict ${mood}`} role="status"><h3>${title}</h3><p>${words} ${differenceWords(outcome.largestDifference)}</p>
-      ${outcome.verdict !== "same" && html`<p class="audit-why">What the comparison found: <span dir="auto">${outcome.what}</span></p>`}</div>
+      ${outcome.verdict !== "same" && html`<p class="audit-why">What the comparison found: <span dir="auto">${outcome.what.replace(/\b([0-9a-f]{12})[0-9a-f]{52}\b/g, "$1…")}</span></p>`}</div>
     ${answer && html`<${Beside} recorded=${recordedRows(told.fields)} answer=${answer} alike=${outcome.verdict === "same"} />`}
     ${outcome.verdict === "same" && html`<p class="quiet">That the answer came again says that the log and the server fit together. It does not say that the explanation is right
       about the model, nor the model about the world.</p>`}`;
