@@ -1,6 +1,7 @@
 """The audit log of a real server through the console: who may read it, and what a replay comes to."""
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -166,11 +167,22 @@ def test_only_a_token_that_may_administer_reads_the_log(tiny_repository: Path, t
 
 def test_a_server_that_administers_elsewhere_cannot_say_who_may_read(tiny_repository: Path, tmp_path: Path) -> None:
     tokens, log = TokenFile(tmp_path), tmp_path / "audit.jsonl"
-    flags = ("--tokens", str(tokens.path), "--admin-listen", "127.0.0.1:0")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        admin = f"127.0.0.1:{free.getsockname()[1]}"
+    flags = ("--tokens", str(tokens.path), "--admin-listen", admin, "--audit-inputs")
     with asked(tiny_repository, log, *flags) as page:
         status, told = page.get("records", tokens.secrets["admin"])
-    assert status == 403
-    assert "--admin-listen" in told["message"]
+        assert status == 403
+        assert "--admin-listen" in told["message"]
+        with Client(page.server, token=tokens.secrets["explain"]) as client:
+            client.explain("tiny", TEXT, request_id="order-1")
+        with console(admin, log) as browser:
+            operators = Asked(browser, log, admin)
+            place = operators.place("order-1", tokens.secrets["admin"])
+            status, told = operators.replay(place, tokens.secrets["admin"])
+            assert (status, told["reason"]) == (422, "unfit")
+            assert "explicate replay" in told["message"]
 
 
 def test_nothing_is_shown_while_the_server_is_away(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from explicate import AsyncClient
 from explicate.audit import replaying
 from explicate.audit.log_lines import AuditLine, input_of
 from explicate.audit.replaying import Given, Verdict
-from explicate.errors import UsageError
+from explicate.errors import ServerError, UsageError
 from explicate.inputs import Input
 from explicate_console.console_settings import ConsoleSettings
 
@@ -25,6 +25,10 @@ _WANTED = {
     "input": "The log has no inputs (--audit-inputs): give the one that was explained.",
     "baseline": "The log has the SHA-256 only of what the explanation was set against: give it.",
 }
+_NOT_HERE = (
+    "This console asks the server at its address for administration (--admin-listen), where nothing is explained:"
+    " replay by the command line, explicate replay, at the other one."
+)
 
 
 class RecordUnfitError(Exception):
@@ -99,6 +103,10 @@ async def replay(settings: ConsoleSettings, line: AuditLine, given: Given, *, to
             )
         except replaying.REFUSALS as error:
             return _told(replaying.refused(line, error))
+        except ServerError as error:
+            if error.code == "UNIMPLEMENTED":
+                raise RecordUnfitError(_NOT_HERE) from None
+            raise
     return _told(replaying.compared(line, answer)) | {"answer": kept.document}
 
 

@@ -2,7 +2,8 @@
 import { html } from "/static/vendor/htm-preact-standalone.js";
 
 const FIELDS = ["request_id", "model", "version", "method", "caller", "since", "until"];
-const METHODS = ["kernel-shap", "permutation-shap", "exact-shap", "tree-shap", "lime", "occlusion", "gradient"];
+const METHODS = ["additive-exact", "exact-shap", "integrated-gradients", "kernel-shap", "lime", "lime-stratified", "occlusion",
+  "partition-shap", "permutation-shap", "tree-shap"];
 
 /** What an address asks for, without what is empty. */
 export function wantedOf(query) {
