@@ -9,19 +9,19 @@ import "/static/marks/common.js";
 export default function Told({ answer }) {
   const term = useGlossary();
   const scale = term("scale", answer.space)?.says;
-  return html`<section class="mark mark-told" aria-label="In plain words">
+  return html`<div role="group" class="mark mark-told" aria-label="In plain words">
     <div class="mark-sentences" lang=${answer.language || undefined}>
       ${answer.sentences.map((sentence) => html`<p dir="auto">${sentence}</p>`)}
       ${!answer.final && html`<p class="mark-quiet">The answer in words comes with the last estimate.</p>`}</div>
     <h3>What the numbers are</h3>
     <p>${whatItIs(answer)} ${scale}</p>
     <h3>How sure it is</h3>
-    <ul class="mark-sure">${howSure(answer).map((line) => html`<li>${line}</li>`)}</ul>
+    <ul class=${answer.stopReason === "exact" ? "" : "mark-sure"}>${howSure(answer).map((line) => html`<li>${line}</li>`)}</ul>
     <h3>What not to conclude</h3>
     <ul>${notToConclude(answer, term).map((line) => html`<li>${line}</li>`)}</ul>
     <details><summary>How it was computed</summary><dl class="mark-facts">${facts(answer, term).map(([name, value, says]) => html`<div><dt>${name}</dt>
       <dd><bdi dir="auto">${value}</bdi>${says && html`<span class="mark-quiet mark-says">${says}</span>`}</dd></div>`)}</dl></details>
-  </section>`;
+  </div>`;
 }
 
 /** [name, value, what it means] of each. */
