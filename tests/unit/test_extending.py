@@ -224,7 +224,7 @@ IMAGE_FILES = [
     "explicate",
     "explicate._wire.decoding",
     "explicate._wire.encoding",
-    "explicate.audit",
+    "explicate.audit.log_lines",
     "explicate.cli.completion",  # what its words for files complete to
     "explicate.cli.inputs",
     "explicate.cli.inputs.image_inputs",
