@@ -8,6 +8,7 @@ from typing import Any  # matplotlib's settings
 
 import matplotlib as mpl
 import numpy as np
+from cycler import cycler
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": mpl.cycler(color=SERIES),
+    "axes.prop_cycle": cycler(color=SERIES),
     "figure.facecolor": DRAWN_ON,
     "axes.edgecolor": QUIET,
     "axes.labelcolor": LIGHT.ink,
