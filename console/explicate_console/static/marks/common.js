@@ -137,6 +137,6 @@ export function More({ hidden, all, toggle }) {
 
 /** Room for what only the last answer of a stream brings, so that nothing moves when it comes. */
 export function Awaited({ title, rows }) {
-  return html`<div role="group" class="mark mark-awaited" aria-label=${title} aria-busy="true" style=${{ "--rows": rows }}><h3>${title}</h3>
-    <p class="mark-quiet">It comes with the last estimate.</p></div>`;
+  return html`<div role="group" class="mark" aria-label=${title} aria-busy="true"><div class="mark-awaited" style=${{ "--rows": rows }}><h3>${title}</h3>
+    <p class="mark-quiet">It comes with the last estimate.</p></div></div>`;
 }
