@@ -314,10 +314,14 @@ def test_a_model_of_pairs_gets_two_texts(visited: Visit) -> None:
     assert page.evaluate("[...document.querySelectorAll('textarea')].some((each) => each.spellcheck)") is False
     page.get_by_role("button", name="Explain", exact=True).click()
     expect(page.get_by_label("Second text", exact=True)).to_be_focused()
-    expect(page.get_by_label("Second text", exact=True)).to_have_accessible_description(re.compile("is empty; give at least"))
+    expect(page.get_by_label("Second text", exact=True)).to_have_accessible_description(
+        re.compile("is empty; give at least")
+    )
     page.get_by_label("Second text", exact=True).fill("another one")
     with page.expect_request(STREAM) as asked:
         page.keyboard.press("Control+Enter")
     sent = json.loads((asked.value.post_data_buffer or b"")[5:])
     assert sent["spec"]["input"] == {"text": {"text": "a great movie", "textPair": "another one"}}
-    expect(page.get_by_label("Second text", exact=True)).to_have_accessible_description(re.compile("this model reads one text"))
+    expect(page.get_by_label("Second text", exact=True)).to_have_accessible_description(
+        re.compile("this model reads one text")
+    )
