@@ -298,3 +298,30 @@ def test_a_wrong_token_is_told_with_what_to_do(visited: Visit) -> None:
     page = explained_text(visited, "a great movie")
     expect(page.get_by_role("alert")).to_contain_text("Give it by the button Token at the top")
     expect(page.get_by_role("alert")).to_contain_text("no token of this server")
+
+
+def test_a_model_of_pairs_gets_two_texts(visited: Visit) -> None:
+    visited.expected.append("error: Failed to load resource")
+
+    def told_as_pairs(route: Route) -> None:
+        told = route.fetch().json()
+        told["bundle"]["text"]["pairs"] = True
+        route.fulfill(json=told)
+
+    visited.page.route("**/explicate.v1.ModelService/GetModel", told_as_pairs)
+    page = visited.open("#/try?model=tiny")
+    page.get_by_label("First text", exact=True).fill("a great movie")
+    assert page.evaluate("[...document.querySelectorAll('textarea')].some((each) => each.spellcheck)") is False
+    page.get_by_role("button", name="Explain", exact=True).click()
+    expect(page.get_by_label("Second text", exact=True)).to_be_focused()
+    expect(page.get_by_label("Second text", exact=True)).to_have_accessible_description(
+        re.compile("is empty; give at least")
+    )
+    page.get_by_label("Second text", exact=True).fill("another one")
+    with page.expect_request(STREAM) as asked:
+        page.keyboard.press("Control+Enter")
+    sent = json.loads((asked.value.post_data_buffer or b"")[5:])
+    assert sent["spec"]["input"] == {"text": {"text": "a great movie", "textPair": "another one"}}
+    expect(page.get_by_label("Second text", exact=True)).to_have_accessible_description(
+        re.compile("this model reads one text")
+    )
