@@ -1,18 +1,16 @@
 // What the words on pages mean: the glossary that the console serves, in groups such as "method" and "not".
-import { useEffect, useState } from "/static/vendor/htm-preact-standalone.js";
 
-let asked = null;
-let known = {};
+const PATIENCE_MS = 1500; // before a page goes on without it
 
 async function load() {
-  const answer = await fetch("/words.json").catch(() => null);
-  known = answer?.ok ? await answer.json().catch(() => ({})) : {};
-  return known;
+  const answer = await fetch("/words.json", { signal: AbortSignal.timeout(PATIENCE_MS) });
+  return answer.ok ? answer.json() : {};
 }
 
-/** A function from group and name to {title, says}; to undefined where the glossary has none, or is not here yet. */
-export function useGlossary() {
-  const [words, setWords] = useState(known);
-  useEffect(() => { (asked ??= load()).then(setWords); }, []);
-  return (group, name) => (Object.hasOwn(words, group) && Object.hasOwn(words[group], name) ? words[group][name] : undefined);
+// Loaded before whatever imports this, so that no page moves when its words come.
+const words = await load().catch(() => ({}));
+
+/** The {title, says} of a group's word, such as term("method", "lime"); undefined where the glossary has none. */
+export function term(group, name) {
+  return Object.hasOwn(words, group) && Object.hasOwn(words[group], name) ? words[group][name] : undefined;
 }

@@ -47,7 +47,7 @@ export function Name({ text, quoted = false }) {
   const shown = text.trim() === "" ? "␣" : start;
   if (whole) return html`<bdi class=${`mark-name${quoted ? " quoted" : ""}`} dir="auto" title=${text}>${shown}</bdi>`;
   return html`<details class="mark-long"><summary title="Show all of it"><bdi class="mark-name" dir="auto">${shown}…</bdi></summary>
-    <bdi class="mark-whole" dir="auto">${text}</bdi></details>`;
+    <bdi class="mark-whole" dir="auto" tabindex="0">${text}</bdi></details>`;
 }
 
 /** The values of a column, or of a group of columns. */
@@ -133,4 +133,10 @@ export function Part({ item }) {
 export function More({ hidden, all, toggle }) {
   if (hidden <= 0 && !all) return null;
   return html`<button class="mark-more" aria-expanded=${all} onClick=${toggle}>${all ? "Show fewer" : `Show the other ${hidden}`}</button>`;
+}
+
+/** Room for what only the last answer of a stream brings, so that nothing moves when it comes. */
+export function Awaited({ title, rows }) {
+  return html`<div role="group" class="mark" aria-label=${title} aria-busy="true"><div class="mark-awaited" style=${{ "--rows": rows }}><h3>${title}</h3>
+    <p class="mark-quiet">It comes with the last estimate.</p></div></div>`;
 }

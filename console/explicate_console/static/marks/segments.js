@@ -14,14 +14,14 @@ export default function Segments({ answer, output = 0, opacity = 0.72, onPick })
   const places = usePlaces(answer, items);
   const shown = all ? places : places.slice(0, LISTED);
   const pick = (item) => { point(item.place); onPick?.(item); };
-  return html`<section class="mark mark-segments" aria-label=${`The image, and what each ${answer.noun} adds to ${name}`}>
+  return html`<div role="group" class="mark mark-segments" aria-label=${`The image, and what each ${answer.noun} adds to ${name}`}>
     <div class="mark-beside-picture">
       <${Picture} answer=${answer} items=${items} opacity=${opacity} pointed=${pointed} point=${point} pick=${pick} />
       <div class="mark-list"><ol>${shown.map((place) => html`<${Listed} item=${items[place]} answer=${answer} isPointed=${pointed === place} point=${point} pick=${pick} />`)}</ol>
         <${More} hidden=${places.length - shown.length} all=${all} toggle=${() => showAll(!all)} /></div>
     </div>
     <${Key} answer=${answer} unsure="dashed or striped" />
-  </section>`;
+  </div>`;
 }
 
 function Listed({ item, answer, isPointed, point, pick }) {

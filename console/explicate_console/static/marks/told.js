@@ -1,31 +1,30 @@
 // The explanation in plain words: what it says, how sure it is, and what not to conclude.
 import { html } from "/static/vendor/htm-preact-standalone.js";
 import { count, seconds } from "/static/format.js";
-import { useGlossary } from "/static/glossary.js";
+import { term } from "/static/glossary.js";
 import { howSure, notToConclude, whatItIs } from "/static/marks/wording.js";
 import "/static/marks/common.js";
 
 /** Sentences of the answer, its quality in words, and how it was computed; room is kept for what the last answer adds. */
 export default function Told({ answer }) {
-  const term = useGlossary();
   const scale = term("scale", answer.space)?.says;
-  return html`<section class="mark mark-told" aria-label="In plain words">
+  return html`<div role="group" class="mark mark-told" aria-label="In plain words">
     <div class="mark-sentences" lang=${answer.language || undefined}>
       ${answer.sentences.map((sentence) => html`<p dir="auto">${sentence}</p>`)}
       ${!answer.final && html`<p class="mark-quiet">The answer in words comes with the last estimate.</p>`}</div>
     <h3>What the numbers are</h3>
     <p>${whatItIs(answer)} ${scale}</p>
     <h3>How sure it is</h3>
-    <ul class="mark-sure">${howSure(answer).map((line) => html`<li>${line}</li>`)}</ul>
+    <ul class=${answer.stopReason === "exact" ? "" : "mark-sure"}>${howSure(answer).map((line) => html`<li>${line}</li>`)}</ul>
     <h3>What not to conclude</h3>
     <ul>${notToConclude(answer, term).map((line) => html`<li>${line}</li>`)}</ul>
-    <details><summary>How it was computed</summary><dl class="mark-facts">${facts(answer, term).map(([name, value, says]) => html`<div><dt>${name}</dt>
+    <details><summary>How it was computed</summary><dl class="mark-facts">${facts(answer).map(([name, value, says]) => html`<div><dt>${name}</dt>
       <dd><bdi dir="auto">${value}</bdi>${says && html`<span class="mark-quiet mark-says">${says}</span>`}</dd></div>`)}</dl></details>
-  </section>`;
+  </div>`;
 }
 
 /** [name, value, what it means] of each. */
-function facts(answer, term) {
+function facts(answer) {
   const { model } = answer;
   const known = answer.reusedEvaluations ? ` (${count(answer.reusedEvaluations)} known before)` : "";
   return [

@@ -51,6 +51,9 @@ const SCALES = { probability: "the probability of", logit: "the logit of", value
 
 const STARTS = { text: "the text without its words", pair: "the texts without their words", row: "typical rows", image: "the image with all its parts hidden" };
 
+/** Whether the method promises that the values sum to the output minus the baseline. */
+export const addsUp = ({ method }) => !["lime", "lime-stratified", "occlusion"].includes(method);
+
 /** What the numbers are, in a sentence or two. */
 export function whatItIs(answer) {
   const [output] = answer.outputs;
@@ -58,7 +61,7 @@ export function whatItIs(answer) {
   const of = `${SCALES[answer.space] ?? "the output"} “${output.name}”`;
   const each = answer.outputs.length > 1 ? "each output, such as " : "";
   const start = answer.baselineNote || STARTS[answer.kind];
-  const sum = answer.quality.additivityGap === null ? "" : ` All of them lead from the output for ${start} to the output as it is.`;
+  const sum = !addsUp(answer) ? "" : ` All of them lead from the output for ${start} to the output as it is.`;
   return `Each number is what a ${answer.noun} adds to ${each}${of}: with + it raises it, with − it lowers it.${sum}`;
 }
 
