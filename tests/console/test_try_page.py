@@ -269,3 +269,59 @@ def test_an_answer_is_whole_and_accessible_in_every_look(model: str, visitor, co
         screenshot(page, f"try-{model}-{looks['theme']}-{looks['width']}")
         assert visited.too_wide() == []
         assert visited.inaccessible() == []
+
+
+def test_rows_are_read_as_people_paste_them(visited: Visit) -> None:
+    page = visited.open("#/try?model=loans")
+    read = """async (pasted) => {
+      const { readRow } = await import("/static/forms/pasted_row.js");
+      const { cells, passedOver, problem } = readRow(pasted, ["a", "b, c", "__proto__"].map((name) => ({ name })));
+      return { cells: Object.entries(cells), passedOver, problem };
+    }"""
+    whole = [["a", "1,5"], ["b, c", 'say "no"'], ["__proto__", None]]
+    for pasted in (
+        'a;"b, c";__proto__\n1,5;"say ""no""";\n',
+        'a\tb, c\t__proto__\r\n1,5\t"say ""no"""\t\r\n',
+        '"1,5","say ""no""",',
+        '{"a": "1,5", "b, c": "say \\"no\\"", "__proto__": null}',
+    ):
+        assert page.evaluate(read, pasted) == {"cells": whole, "passedOver": [], "problem": ""}, pasted
+    assert "None of the columns" in page.evaluate(read, '{"x": 1}')["problem"]
+    assert "no row below it" in page.evaluate(read, "a,x")["problem"]
+    assert "cannot be read" in page.evaluate(read, '{"a": ')["problem"]
+
+
+def test_a_wrong_token_is_told_with_what_to_do(visited: Visit) -> None:
+    visited.expected.append("error: Failed to load resource")
+    refused = {"code": "unauthenticated", "message": "no token of this server"}
+    visited.page.route(STREAM, lambda route: route.fulfill(status=401, json=refused))
+    page = explained_text(visited, "a great movie")
+    expect(page.get_by_role("alert")).to_contain_text("Give it by the button Token at the top")
+    expect(page.get_by_role("alert")).to_contain_text("no token of this server")
+
+
+def test_a_model_of_pairs_gets_two_texts(visited: Visit) -> None:
+    visited.expected.append("error: Failed to load resource")
+
+    def told_as_pairs(route: Route) -> None:
+        told = route.fetch().json()
+        told["bundle"]["text"]["pairs"] = True
+        route.fulfill(json=told)
+
+    visited.page.route("**/explicate.v1.ModelService/GetModel", told_as_pairs)
+    page = visited.open("#/try?model=tiny")
+    page.get_by_label("First text", exact=True).fill("a great movie")
+    assert page.evaluate("[...document.querySelectorAll('textarea')].some((each) => each.spellcheck)") is False
+    page.get_by_role("button", name="Explain", exact=True).click()
+    expect(page.get_by_label("Second text", exact=True)).to_be_focused()
+    expect(page.get_by_label("Second text", exact=True)).to_have_accessible_description(
+        re.compile("is empty; give at least")
+    )
+    page.get_by_label("Second text", exact=True).fill("another one")
+    with page.expect_request(STREAM) as asked:
+        page.keyboard.press("Control+Enter")
+    sent = json.loads((asked.value.post_data_buffer or b"")[5:])
+    assert sent["spec"]["input"] == {"text": {"text": "a great movie", "textPair": "another one"}}
+    expect(page.get_by_label("Second text", exact=True)).to_have_accessible_description(
+        re.compile("this model reads one text")
+    )

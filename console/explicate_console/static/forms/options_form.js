@@ -73,9 +73,9 @@ function BaselineField({ info, value, set, errors }) {
       <input ...${attributes} type="text" autocomplete="off" size="12" value=${value.baseline ?? ""} onInput=${(event) => set({ baseline: event.target.value })} />`}<//>`;
   }
   return html`<${Field} ...${common} wide label=${kind === "pair" ? "Compared with another pair: first text" : "Compared with another text"} hint="where they differ, its words stand in; leave it empty for none">${(attributes) => html`
-      <textarea ...${attributes} rows="2" dir="auto" value=${value.baseline ?? ""} onInput=${(event) => set({ baseline: event.target.value })}></textarea>`}<//>
+      <textarea ...${attributes} rows="2" dir="auto" spellcheck=${false} value=${value.baseline ?? ""} onInput=${(event) => set({ baseline: event.target.value })}></textarea>`}<//>
     ${kind === "pair" && html`<${Field} path="options.baseline.text.text_pair" errors=${errors} wide label="Second text of that pair">${(attributes) => html`
-      <textarea ...${attributes} rows="2" dir="auto" value=${value.baselinePair ?? ""} onInput=${(event) => set({ baselinePair: event.target.value })}></textarea>`}<//>`}`;
+      <textarea ...${attributes} rows="2" dir="auto" spellcheck=${false} value=${value.baselinePair ?? ""} onInput=${(event) => set({ baselinePair: event.target.value })}></textarea>`}<//>`}`;
 }
 
 function ChangeGoal({ info, value, set, errors }) {

@@ -26,7 +26,7 @@ function Pasted({ columns, onCells }) {
   };
   return html`<details class="pasted"><summary>Paste a row</summary>
     <label>CSV with its heading, or a JSON object
-      <textarea rows="3" dir="auto" spellcheck="false" value=${text} onInput=${(event) => read(event.target.value)}
+      <textarea rows="3" dir="auto" spellcheck=${false} value=${text} onInput=${(event) => read(event.target.value)}
         placeholder=${columns.slice(0, 3).map((each) => each.name).join(",")}></textarea></label>
     <p class="hint" role="status" dir="auto">${told}</p>
   </details>`;

@@ -20,7 +20,7 @@ function OneText({ path, label, text, mostBytes, errors, onText }) {
   const over = size > mostBytes;
   const hint = html`<span class=${over ? "over" : ""}>${grouped(size)} of ${grouped(mostBytes)} bytes</span>`;
   return html`<${Field} path=${path} label=${label} hint=${hint} errors=${errors} wide>${(attributes) => html`
-    <textarea ...${attributes} rows="5" dir="auto" spellcheck="false" value=${text}
+    <textarea ...${attributes} rows="5" dir="auto" spellcheck=${false} value=${text}
       onInput=${(event) => onText(event.target.value)}></textarea>`}<//>`;
 }
 
