@@ -17,8 +17,10 @@ from starlette.types import Receive, Scope, Send
 
 from explicate.sentences.glossary import glossary
 from explicate.views.look.sheets import style_sheet
+from explicate_console.audit_log import log_routes
 from explicate_console.console_settings import ConsoleSettings
 from explicate_console.gateway.connect import Gateway, open_channel
+from explicate_console.rows.row_routes import routes as row_routes
 from explicate_console.security import Guard
 
 STATIC = resources.files("explicate_console") / "static"
@@ -39,6 +41,8 @@ def console_app(settings: ConsoleSettings) -> Starlette:
             Route("/words.json", _words),
             Mount("/static", StaticFiles(directory=str(STATIC))),
             Route("/healthz", _alive),
+            *row_routes(settings),
+            *log_routes.routes(settings),
             Route("/{service}/{method}", _Call()),
         ],
         middleware=[Middleware(Guard, settings=settings)],
