@@ -21,6 +21,7 @@ export default function Words({ answer, output = 0, onPick }) {
         onKeyDown=${(event) => move(event, box.current)} onPointerLeave=${() => show(null)}>
         ${found.map((piece) => html`<${Piece} piece=${piece} item=${items[piece.place]} answer=${answer} most=${most}
           stop=${first} point=${point} onPick=${onPick} />`)}</div>`)}
+    ${answer.unspacedScripts.length > 0 && html`<p class="mark-quiet">${unspaced(answer.unspacedScripts)}</p>`}
     <${Detail} item=${items[shown]} answer=${answer} output=${output} />
     <${Key} answer=${answer} />
   </div>`;
@@ -54,4 +55,9 @@ function Detail({ item, answer, output }) {
   return html`<div class="mark-detail" aria-hidden="true"><span class="mark-detail-name"><${Name} text=${item.name} /></span>
     <${Track} at=${at} item=${item} /><${Figure} item=${item} answer=${answer} />
     <span class="mark-meaning">${meaning(item, answer, output)}${item.instead !== null && html` In its place: <bdi dir="auto">${item.instead || "nothing"}</bdi>.`}</span></div>`;
+}
+
+function unspaced(scripts) {
+  const names = scripts.map((script) => script.replaceAll("_", " "));
+  return `Written without spaces: ${names.join(", ")}. There the words are the model’s tokens.`;
 }
