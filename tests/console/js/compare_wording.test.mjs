@@ -60,3 +60,8 @@ test("agreement names how many of the heaviest parts are shared", () => {
   const rows = rowsOf(["a", 9, 8], ["b", 8, 9], ["c", -1, 1], ["d", 1, 1], ["e", 2, 2], ["f", 0.5, 3]);
   assert.equal(agreementWords(rows, words)[0], "Of the 5 words that weigh most in A, 4 are among the 5 of B; 5 of 6 push the same way.");
 });
+
+test("a name of 10,000 characters does not fill a sentence", () => {
+  const told = plain(differenceWords(rowsOf(["x".repeat(10000), 1, 9, 1]), words));
+  assert.ok(told[1].includes(`“${"x".repeat(60)}…”`));
+});

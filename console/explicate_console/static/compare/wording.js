@@ -8,7 +8,13 @@ const STOPS = {
   running: "still running",
 };
 
-const quoted = (name) => `“\u2068${name}\u2069”`; // isolated, so that a name that is written from right to left moves nothing else
+const MOST_CHARACTERS = 60; // of a name in a sentence; the table below has the whole of it
+
+/** A name in a sentence, isolated, so that one that is written from right to left moves nothing else. */
+function quoted(name) {
+  const characters = [...name.slice(0, 4 * MOST_CHARACTERS)];
+  return `“\u2068${characters.length > MOST_CHARACTERS ? `${characters.slice(0, MOST_CHARACTERS).join("")}…` : name}\u2069”`;
+}
 
 /** Why the work on an answer stopped. */
 export const stopWords = (reason) => STOPS[reason] ?? reason;
@@ -97,7 +103,7 @@ export const pairName = (row) => (row.changed ? `${quoted(row.name)} → ${quote
 export function agreementWords(rows, { nouns }) {
   const { top, shared, both, sameSign, rank } = agreement(rows);
   if (!both || !top) return [];
-  const told = [`Of the ${top} ${nouns} that weigh most in A, ${shared === top ? "all" : shared || "none"} ${shared === 1 ? "is" : "are"} among the ${top} of B; ${sameSign} of ${both} push the same way.`];
+  const told = [`Of the ${top} ${nouns} that weigh most in A, ${shared === top ? "all" : shared || "none"} ${shared === 1 ? "is" : "are"} among the ${top} of B; ${sameSign || "none"} of ${both} ${sameSign === 1 ? "pushes" : "push"} the same way.`];
   if (rank !== null) told.push(`The order of all is ${alike(rank)} (rank correlation ${plainNumber(rank, 2)}; 1 is the same order, 0 none in common).`);
   return told;
 }
