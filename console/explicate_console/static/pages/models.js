@@ -1,5 +1,5 @@
 // The page Models: every version that the server knows, and one of them in full.
-import { html } from "/static/vendor/htm-preact-standalone.js";
+import { html, useRef } from "/static/vendor/htm-preact-standalone.js";
 import { useServer } from "/static/server.js";
 import { useStyle } from "/static/styles.js";
 import { List } from "/static/models/list.js";
@@ -13,7 +13,10 @@ export default function Models({ here }) {
   const { models, trouble, asked } = useServer();
   const watching = useChanges();
   const [model] = here.rest;
-  const versions = byModel(models).find((each) => each.model === model)?.versions ?? [];
+  const seen = useRef(null); // a model that leaves the list for a moment keeps its page, with what was asked on it
+  const found = byModel(models).find((each) => each.model === model);
+  if (found) seen.current = found;
+  const versions = seen.current?.model === model ? seen.current.versions : [];
   if (!asked) return html`<h1>Models</h1><p class="quiet" aria-busy="true">Asking the server.</p>`;
   if (model && versions.length) return html`<${ModelPage} model=${model} wanted=${Number(here.query.get("version")) || 0} versions=${versions} models=${models} />`;
   if (model && trouble) return html`<h1>Models</h1><p dir="auto">Nothing can be told of ${model} now, for the reason above.</p>`;
