@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from explicate.sentences.glossary import glossary
 from explicate.views.look.sheets import style_sheet
+from explicate_console.audit_log import log_routes
 from explicate_console.console_settings import ConsoleSettings
 from explicate_console.gateway.connect import Gateway, open_channel
 from explicate_console.row_routes import routes as row_routes
@@ -41,6 +42,7 @@ def console_app(settings: ConsoleSettings) -> Starlette:
             Mount("/static", StaticFiles(directory=str(STATIC))),
             Route("/healthz", _alive),
             *row_routes(settings),
+            *log_routes.routes(settings),
             Route("/{service}/{method}", _Call()),
         ],
         middleware=[Middleware(Guard, settings=settings)],

@@ -10,7 +10,7 @@ from math import floor, log10
 
 import numpy as np
 
-from explicate.views.look.palette import DRAWN_ON, FIRST, LIGHT, QUIET, SECOND, THIRD
+from explicate.views.look.palette import AREA, DRAWN_ON, FIRST, LIGHT, QUIET, SECOND, THIRD
 from explicate_standards.metric import Floats
 
 OURS, OTHER, MARK, GREY, INK = FIRST, SECOND, THIRD, QUIET, LIGHT.ink
@@ -62,7 +62,7 @@ def histogram(title: str, values: Floats, *, x: str, y: str, marks: Sequence[tup
         top, width = panel.y(count), panel.x(right) - panel.x(left) - 1
         height = panel.y(0) - top
         parts.append(
-            f'<rect x="{panel.x(left):.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{OURS}"/>'
+            f'<rect x="{panel.x(left):.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{AREA}"/>'
         )
     for number, (name, value) in enumerate(marks):
         color = (OTHER, MARK)[number % 2]

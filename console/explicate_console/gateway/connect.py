@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -38,11 +37,11 @@ _IDENTITY = {"accept-encoding": "identity", "connect-accept-encoding": "identity
 
 @dataclass(frozen=True)
 class _Call:
-    """What a request asks for, once it is read."""
+    """What a request asks for, once it is read; the message is in protobuf."""
 
     method: Method
     codec: Codec
-    message: Message
+    message: bytes
     metadata: tuple[tuple[str, str], ...]
     ends_at: float
 
@@ -119,7 +118,7 @@ class Gateway:
         ends_at = asyncio.get_running_loop().time() + timeout_s
         metadata = self._metadata(request)
         body = await read_body(request, self._settings.max_body_bytes)
-        message = await wanted.parsed(method.request, unwrapped(body) if method.streams else body)
+        message = await wanted.read(method.request, unwrapped(body) if method.streams else body)
         return _Call(method, wanted, message, metadata, ends_at)
 
     def _metadata(self, request: Request) -> tuple[tuple[str, str], ...]:
@@ -136,25 +135,21 @@ class Gateway:
         return given
 
     async def _unary(self, call: _Call, scope: Scope, receive: Receive, send: Send) -> None:
-        ask = self._channel.unary_unary(
-            call.method.path, type(call.message).SerializeToString, call.method.response.FromString
-        )
+        ask: Any = self._channel.unary_unary(call.method.path)
         async with self._under_way(ask(call.message, timeout=call.left_s, metadata=call.metadata)) as asked:
             answer = await asked
             headers = failures.passed_back(await asked.trailing_metadata())
-        body = await call.codec.written(answer)
+        body = await call.codec.written(call.method.response, answer)
         await Response(body, media_type=call.codec.media, headers=_IDENTITY | headers)(scope, receive, send)
 
     async def _streamed(self, call: _Call, send: Send) -> None:
-        ask = self._channel.unary_stream(
-            call.method.path, type(call.message).SerializeToString, call.method.response.FromString
-        )
+        ask: Any = self._channel.unary_stream(call.method.path)
         await _begin(send, call.codec.media)
         end: dict[str, Any] = {}
         try:
             async with self._under_way(ask(call.message, timeout=call.left_s, metadata=call.metadata)) as asked:
                 async for answer in asked:
-                    await _more(send, enveloped(await call.codec.written(answer)))
+                    await _more(send, enveloped(await call.codec.written(call.method.response, answer)))
                 headers = failures.passed_back(await asked.trailing_metadata())
         except Failure as failure:
             end, headers = {"error": failure.document}, failure.headers

@@ -24,6 +24,7 @@ function significant(value, digits) {
 function fixed(value, decimals) {
   if (!Number.isFinite(value)) return "inf";
   const size = Math.abs(value);
+  if (size >= Number.MAX_SAFE_INTEGER) return `${BigInt(size)}${decimals ? `.${"0".repeat(decimals)}` : ""}`;
   const exponent = size === 0 ? 0 : Number(size.toExponential().split("e")[1]);
   const wanted = exponent + decimals + 1; // significant digits
   if (size === 0 || wanted < 0 || (wanted === 0 && significant(size, 0).digits === "0")) return (0).toFixed(decimals);

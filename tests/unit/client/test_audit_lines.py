@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from explicate import ALL, Contrast
-from explicate.audit import AuditLine, input_sha256
+from explicate.audit.log_lines import AuditLine, input_sha256
 from explicate.errors import UsageError
 from explicate.inputs import Image, TextPair
 from explicate_bundle.model_inputs import ImageInput, TabularInput, TextInput

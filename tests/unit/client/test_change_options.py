@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from explicate._wire import option_fields
-from explicate.audit import AuditLine
+from explicate.audit.log_lines import AuditLine
 from explicate.cli import explanation_options
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.options import ChangeSearch, ValueRange

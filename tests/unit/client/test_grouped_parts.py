@@ -8,7 +8,7 @@ import pytest
 
 import explicate
 from explicate._wire import decoding, option_fields
-from explicate.audit import AuditLine
+from explicate.audit.log_lines import AuditLine
 from explicate.cli.explanation_options import in_flags
 from explicate.cli.inputs.named_parts import read_fixed, read_groups
 from explicate.errors import invalid_argument

@@ -69,9 +69,9 @@ def test_which_places_are_of_this_machine_alone() -> None:
 def test_a_key_that_is_not_the_certificates_is_refused_before_anything_listens(tmp_path: Path) -> None:
     one, other = Authority(tmp_path, "one").issue("page"), Authority(tmp_path, "other").issue("else")
     listening.check(ConsoleSettings(server=NOWHERE, cert=one.cert, key=one.key))
-    with pytest.raises(UsageError, match="cannot use .*page.pem with .*else.key"):
+    with pytest.raises(UsageError, match=r"cannot use .*page.pem with .*else.key"):
         listening.check(ConsoleSettings(server=NOWHERE, cert=one.cert, key=other.key))
-    with pytest.raises(UsageError, match="cannot use .*: No such file"):
+    with pytest.raises(UsageError, match=r"cannot use .*: No such file"):
         listening.check(ConsoleSettings(server=NOWHERE, cert=tmp_path / "none", key=one.key))
     with pytest.raises(UsageError, match="belong together"):
         listening.check(ConsoleSettings(server=NOWHERE, cert=one.cert))

@@ -8,13 +8,16 @@ from typing import Any  # matplotlib's settings
 
 import matplotlib as mpl
 import numpy as np
+from cycler import cycler
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
-from explicate.views.look.palette import BEHIND, DRAWN_ON, FIRST, LIGHT, QUIET, SECOND, SERIES, THIRD
+from explicate.views.look.palette import AREA, BEHIND, DRAWN_ON, FIRST, LIGHT, QUIET, SECOND, SERIES, THIRD
 
 _TRAIN, _VALIDATION, _BEST, _GREY = FIRST, SECOND, THIRD, QUIET
+_SHARES = LinearSegmentedColormap.from_list("shares", [DRAWN_ON, FIRST])
 _MOST_CURVES = 8
 _MAX_NAMED_CLASSES = 30  # beyond that a confusion matrix has no room for names and numbers
 # Letters stay letters, drawn by the browser, which has fonts for every script that a label may be in. The salt makes
@@ -25,7 +28,7 @@ STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": mpl.cycler(color=SERIES),
+    "axes.prop_cycle": cycler(color=SERIES),
     "figure.facecolor": DRAWN_ON,
     "axes.edgecolor": QUIET,
     "axes.labelcolor": LIGHT.ink,
@@ -84,7 +87,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> 
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(side, side), layout="constrained")
         axes = figure.add_subplot()
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.imshow(shares, cmap=_SHARES, vmin=0, vmax=1)
         axes.set(xlabel="predicted", ylabel="true")
         if named:
             short = [_plain(label) for label in labels]
@@ -94,7 +97,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> 
             axes.set_xticks(range(len(labels)), short, **slanted)
             axes.set_yticks(range(len(labels)), short)
             for (true, predicted), count in np.ndenumerate(matrix):
-                color = "white" if shares[true, predicted] > 0.5 else "black"
+                color = DRAWN_ON if shares[true, predicted] > 0.5 else LIGHT.ink
                 axes.text(predicted, true, f"{count:,}", ha="center", va="center", color=color)
         return svg_of(figure)
 
@@ -107,7 +110,7 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], *, counted: str = "texts
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.4, 4.8), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        upper.bar(middles, [one.accuracy for one in filled], width, color=_TRAIN, label="accuracy")
+        upper.bar(middles, [one.accuracy for one in filled], width, color=AREA, label="accuracy")
         upper.plot(
             [one.confidence for one in filled], [one.accuracy for one in filled], "o", color=_VALIDATION, markersize=4,
             label="at mean confidence",
@@ -174,7 +177,7 @@ def importance_bars(named: Sequence[tuple[str, float, float, float]], *, axis: s
         places = range(len(named))
         values = np.array([value for _, value, _, _ in named])
         ends = np.array([[value - lower, upper - value] for _, value, lower, upper in named]).T
-        axes.barh(places, values, color=_TRAIN, height=0.65)
+        axes.barh(places, values, color=AREA, height=0.65)
         axes.errorbar(values, places, xerr=np.maximum(ends, 0), fmt="none", ecolor=LIGHT.ink, elinewidth=1, capsize=2)
         axes.set_yticks(places, [_plain(name) for name, *_ in named])
         axes.invert_yaxis()
@@ -262,7 +265,7 @@ def residuals(predicted: NDArray[np.floating[Any]], targets: NDArray[Any], name:
         left.plot(targets, predicted, "o", color=_TRAIN, markersize=3, alpha=0.6)
         left.plot(ends, ends, "--", color=_GREY, linewidth=1)
         left.set(xlabel=f"true {_plain(name)}", ylabel="predicted")
-        right.hist(predicted - targets, bins=30, color=_TRAIN)
+        right.hist(predicted - targets, bins=30, color=AREA)
         right.axvline(0, color=_GREY, linestyle="--", linewidth=1)
         right.set(xlabel="predicted - true", ylabel=counted)
         return svg_of(figure)

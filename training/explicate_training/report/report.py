@@ -11,7 +11,7 @@ import numpy as np
 from explicate.sentences.glossary import glossary
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate.views.amounts import translucent
-from explicate.views.look.sheets import marks_style, page_style
+from explicate.views.look.sheets import page_style
 from explicate_bundle.telling.lay_page import facts_of_run, lay_page
 from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.calibration.reliability import TITLES
@@ -27,7 +27,6 @@ from explicate_training.tasks.task import Drawing, Evaluation, Task
 _MOST_SHOWN = 15  # parts in the drawing of what counts
 _STYLES: dict[str, Any] = {
     "page_style": page_style(),
-    "view_style": marks_style(),
     "shade": translucent,
     "words": glossary()["report"],
 }

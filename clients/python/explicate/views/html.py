@@ -16,7 +16,7 @@ from explicate.views.added import change_words, pair_table
 from explicate.views.amounts import translucent
 from explicate.views.kinds import explained
 from explicate.views.kinds.explained import Explained
-from explicate.views.look.sheets import marks_style
+from explicate.views.look.sheets import marks_style, page_style
 
 if TYPE_CHECKING:
     from explicate.results import ExplainResult, Explanation
@@ -28,7 +28,7 @@ def fragment(result: ExplainResult) -> str:
 
 
 def drawing(result: ExplainResult, output: int = 0, *, most: int | None = None) -> str:
-    """The input alone, coloured by what each part adds to one output; its page needs `marks_style()`.
+    """The input alone, coloured by what each part adds to one output; its page has the sheet of `look`.
 
     most: of a table only so many of its strongest columns.
     """
@@ -43,7 +43,7 @@ def document(results: Sequence[ExplainResult], title: str = "Explanations") -> s
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="color-scheme" content="light dark"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title>{marks_style()}</head><body>{sections}</body></html>\n"
+        f"<title>{escape(title)}</title>{page_style()}</head><body>{sections}</body></html>\n"
     )
 
 

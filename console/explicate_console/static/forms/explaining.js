@@ -56,7 +56,9 @@ async function explainOnce(asked, signal, told) {
 async function predictOnce(asked, signal, told) {
   const raw = await call("InferenceService/Predict", { model: asked.spec.model, inputs: [asked.spec.input] }, { signal });
   const result = { model: raw.model, prediction: raw.predictions?.[0], timing: raw.timing };
-  told({ answer: (await reader(asked.shown))({ result }), raw, stale: false });
+  const answer = (await reader(asked.shown))({ result });
+  answer.prediction.target ||= asked.info.bundle?.targetName ?? null;
+  told({ answer, raw, stale: false });
 }
 
 async function work(once, asked, signal, told) {

@@ -45,7 +45,7 @@ export default function Moved({ steps, run, onUndo }) {
   const outcome = !after ? "asking" : decided(before) === decided(after) && !isValue ? html`still <bdi>${decided(after)}</bdi>` : html`<bdi>${decided(before)}</bdi> → <bdi>${decided(after)}</bdi>`;
   return html`<section class="moved" aria-label="What the change did">
     <p><strong class="cut" title=${last.words}>${last.words}</strong> <span class="cut">${outcome}</span></p>
-    <div class="wide"><table><thead><tr><th scope="col">${isValue ? "value" : "probability of"}</th><th scope="col" class="number">before</th><th scope="col" class="number">after</th><th scope="col" class="number">difference</th></tr></thead>
+    <div class="wide" tabindex="0" role="group" aria-label="Before and after"><table><thead><tr><th scope="col">${isValue ? "value" : "probability of"}</th><th scope="col" class="number">before</th><th scope="col" class="number">after</th><th scope="col" class="number">difference</th></tr></thead>
       <tbody>${rows.map((row) => html`<${Row} row=${row} write=${isValue ? valueText : share} difference=${isValue ? (moved) => number(moved, 3) : points} />`)}</tbody></table></div>
     <button type="button" onClick=${() => onUndo(steps.length - 1)}>Undo</button>
     ${steps.length > 1 && html` <button type="button" onClick=${() => onUndo(0)}>Undo all ${steps.length} changes</button>`}

@@ -103,13 +103,16 @@ function ChangeFields({ info, value, set, errors }) {
   </div>`;
 }
 
-/** @param {{info: object, value: object, onChange: Function, errors?: object[], legend?: string}} props */
-export default function OptionsForm({ info, value, onChange, errors, legend = "Explanation" }) {
+/**
+ * @param {{info: object, value: object, onChange: Function, errors?: object[], legend?: string, without?: string[]}} props
+ * `without` names what the page chooses itself: "method", "target", "change".
+ */
+export default function OptionsForm({ info, value, onChange, errors, legend = "Explanation", without = [] }) {
   const set = (changed) => onChange({ ...value, ...changed });
   const given = { info, value, set, errors };
   return html`<fieldset class="options-form"><legend>${legend}</legend>
-    <${MethodField} ...${given} />
-    <${TargetFields} ...${given} />
+    ${!without.includes("method") && html`<${MethodField} ...${given} />`}
+    ${!without.includes("target") && html`<${TargetFields} ...${given} />`}
     <details class="more"><summary>More options</summary>
       <div class="cells">
         <${ListFields} ...${given} />
@@ -119,7 +122,7 @@ export default function OptionsForm({ info, value, onChange, errors, legend = "E
             <option value="" selected=${!value.language}>default: English</option>
             ${Object.entries(LANGUAGES).map(([tag, name]) => html`<option value=${tag} selected=${tag === value.language}>${name}</option>`)}</select>`}<//>
         <${BaselineField} ...${given} />
-        <${ChangeFields} ...${given} />
+        ${!without.includes("change") && html`<${ChangeFields} ...${given} />`}
       </div>
     </details></fieldset>`;
 }

@@ -11,7 +11,7 @@ export function Interactions({ answer, output }) {
   const exact = interactions.every((pair) => pair.lower === pair.upper);
   return html`<section class="interactions" aria-label="Interactions">
     <h3>What two ${answer.nouns} add together beyond what each adds alone</h3>
-    <div class="wide"><table><thead><tr><th scope="col">one</th><th scope="col">other</th><th scope="col" class="number">together</th>${!exact && html`<th scope="col" class="number">interval</th>`}</tr></thead>
+    <div class="wide" tabindex="0" role="group" aria-label="Interactions"><table><thead><tr><th scope="col">one</th><th scope="col">other</th><th scope="col" class="number">together</th>${!exact && html`<th scope="col" class="number">interval</th>`}</tr></thead>
       <tbody>${interactions.map((pair) => html`<tr><td><${Part} text=${items[pair.first]?.name ?? ""} /></td><td><${Part} text=${items[pair.second]?.name ?? ""} /></td>
         <td class=${`number ${pair.value > 0 ? "raised" : pair.value < 0 ? "lowered" : ""}`}>${number(pair.value, answer.decimals)}</td>
         ${!exact && html`<td class="number">${halfWidth(pair, answer.decimals)}</td>`}</tr>`)}</tbody></table></div>
@@ -31,7 +31,7 @@ function certainty(change) {
 
 function What({ answer, change }) {
   if (change.columns.length) {
-    return html`<div class="wide"><table><thead><tr><th scope="col">column</th><th scope="col">is</th><th scope="col">would be</th></tr></thead>
+    return html`<div class="wide" tabindex="0" role="group" aria-label="What would be different"><table><thead><tr><th scope="col">column</th><th scope="col">is</th><th scope="col">would be</th></tr></thead>
       <tbody>${change.columns.map((each) => html`<tr><td><${Part} text=${each.column} /></td><td><${Part} text=${cell(each.before)} /></td><td><${Part} text=${cell(each.after)} /></td></tr>`)}</tbody></table></div>`;
   }
   const names = change.absent.map((place) => answer.parts.features[place]?.name ?? "");

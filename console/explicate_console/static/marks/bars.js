@@ -13,7 +13,7 @@ export default function Bars({ answer, output = 0, top = 15 }) {
   const heads = [{ title: answer.noun, className: "mark-head" }, { title: "bar", axis: { at, values: ticks(...range, 5) }, className: "mark-track-cell" },
     { title: "adds", className: "mark-figures mark-adds" }];
   const shown = all ? places : places.slice(0, top);
-  return html`<section class="mark mark-bars" aria-label=${`What each ${answer.noun} adds to ${name}, as bars`}>
+  return html`<div role="group" class="mark mark-bars" aria-label=${`What each ${answer.noun} adds to ${name}, as bars`}>
     <${Table} caption=${`What each ${answer.noun} adds to ${name}, the largest first`} heads=${heads}>
       ${shown.map((place) => html`<${Row} head=${html`<${Part} item=${items[place]} />`} cells=${[
         [html`<${Track} at=${at} item=${items[place]} />`, "mark-track-cell"],
@@ -21,5 +21,5 @@ export default function Bars({ answer, output = 0, top = 15 }) {
     <//>
     <${More} hidden=${places.length - shown.length} all=${all} toggle=${() => showAll(!all)} />
     <${Key} answer=${answer} />
-  </section>`;
+  </div>`;
 }

@@ -10,7 +10,7 @@ export default function Cells({ answer, output = 0, onPick }) {
   const at = scale(range);
   const heads = [{ title: answer.noun, className: "mark-head" }, { title: "value", className: "mark-cell" },
     { title: "bar", axis: { at, values: ticks(...range, 5) }, className: "mark-track-cell" }, { title: "adds", className: "mark-figures mark-adds" }];
-  return html`<section class="mark mark-cells" aria-label=${`The row, and what each ${answer.noun} adds to ${name}`}>
+  return html`<div role="group" class="mark mark-cells" aria-label=${`The row, and what each ${answer.noun} adds to ${name}`}>
     <${Table} caption=${`The row, and what each ${answer.noun} adds to ${name}`} heads=${heads}>
       ${items.map((item) => html`<${Row} head=${html`<${Name} text=${item.name} />`} cells=${[
         [value(item, onPick), "mark-cell"], [html`<${Track} at=${at} item=${item} />`, "mark-track-cell"],
@@ -19,7 +19,7 @@ export default function Cells({ answer, output = 0, onPick }) {
         cells=${[[value(part), "mark-cell"], ["never left out", "mark-track-cell mark-quiet"], ["", "mark-figures mark-adds"]]} />`)}
     <//>
     <${Key} answer=${answer} />
-  </section>`;
+  </div>`;
 }
 
 function value(item, onPick) {

@@ -32,12 +32,12 @@ export function meaning(item, answer, output) {
 
 /** A value with its sign; dashed below where the interval holds 0, and said so. */
 export function Figure({ item, answer, half = true }) {
-  const state = doubt(item);
+  const state = item.value === null ? "" : doubt(item);
   return html`<span class=${`mark-figure ${state}`}>
     <span class="mark-value">${number(item.value, answer.decimals)}</span>
     ${half && html` <span class="mark-half">${item.value === null ? "" : halfWidth(item, answer.decimals)}</span>`}
     ${state === "unsure" && html`<span class="mark-said">, unsure: the interval holds 0</span>`}
-    ${state === "unknown" && item.value !== null && html`<span class="mark-said">, no interval</span>`}
+    ${state === "unknown" && html`<span class="mark-said">, no interval</span>`}
   </span>`;
 }
 
@@ -47,7 +47,7 @@ export function Name({ text, quoted = false }) {
   const shown = text.trim() === "" ? "␣" : start;
   if (whole) return html`<bdi class=${`mark-name${quoted ? " quoted" : ""}`} dir="auto" title=${text}>${shown}</bdi>`;
   return html`<details class="mark-long"><summary title="Show all of it"><bdi class="mark-name" dir="auto">${shown}…</bdi></summary>
-    <bdi class="mark-whole" dir="auto">${text}</bdi></details>`;
+    <bdi class="mark-whole" dir="auto" tabindex="0">${text}</bdi></details>`;
 }
 
 /** The values of a column, or of a group of columns. */
@@ -60,7 +60,7 @@ export function cellText(item) {
 /** A bar from one value to another with the whisker of an interval, in a track whose scale is `at`. */
 export function Track({ at, item, from = 0, to = item.value, zero = 0, links = null, children = null }) {
   const [left, right] = [Math.min(at(from), at(to ?? from)), Math.max(at(from), at(to ?? from))];
-  const whisker = item.hasInterval && item.upper > item.lower ? [at(from + item.lower), at(from + item.upper)] : null;
+  const whisker = item.hasInterval && item.value !== null && item.upper > item.lower ? [at(from + item.lower), at(from + item.upper)] : null;
   return html`<svg class="mark-track" aria-hidden="true" focusable="false">
     ${zero !== null && html`<line class="mark-zero" x1=${percent(at(zero))} x2=${percent(at(zero))} y1="-10%" y2="110%" />`}
     ${children}
@@ -102,10 +102,10 @@ export function usePlaces(answer, items) {
 }
 
 /** What the colours and lines of a mark mean. */
-export function Key({ answer, children = null }) {
+export function Key({ answer, unsure = "dashed" }) {
   return html`<p class="mark-key"><span><span class="mark-swatch raises"></span>raises</span>
     <span><span class="mark-swatch lowers"></span>lowers</span>
-    <span><span class="mark-dashed">dashed</span> the ${answer.confidence ?? ""} interval holds 0, or is not known</span>${children}</p>`;
+    <span><span class="mark-dashed">${unsure}</span> the ${answer.confidence ?? ""} interval holds 0, or is not known</span></p>`;
 }
 
 /** A table of bars. heads: [{title, axis, isSaid, className}], one a column, isSaid: told, but not shown; on narrow pages each row takes two lines. */
@@ -133,4 +133,10 @@ export function Part({ item }) {
 export function More({ hidden, all, toggle }) {
   if (hidden <= 0 && !all) return null;
   return html`<button class="mark-more" aria-expanded=${all} onClick=${toggle}>${all ? "Show fewer" : `Show the other ${hidden}`}</button>`;
+}
+
+/** Room for what only the last answer of a stream brings, so that nothing moves when it comes. */
+export function Awaited({ title, rows }) {
+  return html`<div role="group" class="mark mark-awaited" aria-label=${title} aria-busy="true" style=${{ "--rows": rows }}><h3>${title}</h3>
+    <p class="mark-quiet">It comes with the last estimate.</p></div>`;
 }

@@ -9,10 +9,10 @@ const SHOWN = 8; // classes before the rest is asked for
 export default function Prediction({ answer }) {
   const { prediction } = answer;
   const note = notAsGiven(prediction);
-  return html`<section class="mark mark-prediction" aria-label="Prediction">
+  return html`<div role="group" class="mark mark-prediction" aria-label="Prediction">
     ${prediction.value !== null ? html`<${Value} prediction=${prediction} />` : html`<${Scores} prediction=${prediction} />`}
     ${note && html`<p class="mark-note">${note}</p>`}
-  </section>`;
+  </div>`;
 }
 
 function Value({ prediction }) {
@@ -26,7 +26,8 @@ function Scores({ prediction }) {
   const given = new Set(prediction.labels ?? [prediction.label]);
   const sorted = [...prediction.scores].sort((one, other) => other.probability - one.probability || one.index - other.index);
   const first = sorted.filter(({ label }) => given.has(label));
-  const shown = all ? sorted : [...new Set([...first.slice(0, SHOWN), ...sorted.slice(0, SHOWN)])].slice(0, Math.max(SHOWN, first.length));
+  const few = new Set([...new Set([...first, ...sorted])].slice(0, Math.max(SHOWN, first.length + 1))); // the answer is always among them
+  const shown = all ? sorted : sorted.filter((score) => few.has(score));
   const noun = prediction.labels ? "label" : "class";
   return html`<div>
     <p class="mark-outcome">${saying(prediction)}</p>

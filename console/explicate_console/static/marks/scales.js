@@ -11,12 +11,14 @@ export function extent(items) {
   return low === high ? [-1, 1] : [low, high];
 }
 
+const ROUND = [1, 2, 5, 10];
+
 /** Round numbers from low to high, about `wanted` of them, 0 among them if it lies between. */
 export function ticks(low, high, wanted = 5) {
   const rough = (high - low) / Math.max(wanted, 1);
   if (!(rough > 0) || !Number.isFinite(rough)) return [];
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough * (1 - 1e-9));
+  const step = ROUND.map((each) => each * power).reduce((one, other) => (Math.abs(Math.log(one / rough)) <= Math.abs(Math.log(other / rough)) ? one : other));
   const found = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i += 1) found.push(Number((i * step).toPrecision(12)) + 0);
   return found;

@@ -15,11 +15,11 @@ export default function Sections({ answer, output = 0, top = 10 }) {
   const title = "What each sentence adds";
   const heads = [{ title: "sentence", className: "mark-head" }, { title: "bar", axis: { at, values: ticks(...range, 5) }, className: "mark-track-cell" },
     { title: "adds", className: "mark-figures mark-adds" }];
-  return html`<section class="mark mark-sections" aria-label=${title}><h3>${title}</h3>
+  return html`<div role="group" class="mark mark-sections" aria-label=${title}><h3>${title}</h3>
     <${Table} caption=${`${title} to ${answer.outputs[output]?.name ?? ""}, the largest first`} heads=${heads}>
       ${shown.map((place) => html`<${Row} head=${html`<span class="mark-part"><span class="mark-quiet">${place + 1}</span><${Name} text=${items[place].name} /></span>`} cells=${[
         [html`<${Track} at=${at} item=${items[place]} />`, "mark-track-cell"],
         [html`<${Figure} item=${items[place]} answer=${answer} />`, "mark-figures mark-adds"]]} />`)}
     <//><${More} hidden=${places.length - shown.length} all=${all} toggle=${() => showAll(!all)} />
-    <${Key} answer=${answer} /></section>`;
+    <${Key} answer=${answer} /></div>`;
 }

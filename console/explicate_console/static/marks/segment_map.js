@@ -1,10 +1,11 @@
 // Segments of an image painted on a canvas, and told by their place.
-import { number } from "/static/format.js";
-import { doubt, largest, placesBySize } from "/static/marks/scales.js";
+import { number } from "../format.js";
+import { doubt, largest, placesBySize } from "./scales.js";
 
 const MOST_PIXELS = 2048; // of an edge of the overlay
 const WRITTEN = 8; // of the strongest segments, whose figures are written on the picture where they fit
 const SIDES = [["left", "", "right"], ["upper", "", "lower"]];
+const MIDDLES = { upper: "top", lower: "bottom", "": "middle" };
 
 /** Paint what the segments of `items` add on a canvas of the size it has on the page. */
 export function paintSegments(canvas, map, items, { opacity, pointed, decimals }) {
@@ -23,7 +24,7 @@ export function paintSegments(canvas, map, items, { opacity, pointed, decimals }
     stroke(context, around, to, "#fff", 5 * ratio);
     stroke(context, around, to, "#000", 2.5 * ratio);
   }
-  writeFigures(context, items, to, { opacity, decimals, ratio });
+  writeFigures(context, map, items, to, { opacity, decimals, ratio });
 }
 
 /** A canvas of the map's size with a pixel's colour where `colourOf(place)` has one, as [red, green, blue, alpha]. */
@@ -104,28 +105,75 @@ function stroke(context, lines, { across, down }, colour, width) {
   context.stroke();
 }
 
-/** The figures of the strongest segments at their middles, with the sign, where there is room. */
-function writeFigures(context, items, { across, down }, { opacity, decimals, ratio }) {
+/** The figures of the strongest segments, with the sign, in the middle of each, where there is room. */
+function writeFigures(context, map, items, { across, down }, { opacity, decimals, ratio }) {
   if (opacity === 0) return;
   const size = 12 * ratio;
   Object.assign(context, { font: `600 ${size}px system-ui, sans-serif`, textAlign: "center", textBaseline: "middle", lineJoin: "round",
     lineWidth: 3 * ratio, strokeStyle: "#000", fillStyle: "#fff" });
+  const found = middles(map, items.length);
   for (const place of placesBySize(items).slice(0, WRITTEN)) {
-    const { segment, segments, value } = items[place];
-    const text = number(value, Math.min(decimals, 3));
-    if (!segment || !value || segments.length > 1) continue;
-    const roomy = (segment.right - segment.left) * across > context.measureText(text).width + size && (segment.bottom - segment.top) * down > 1.5 * size;
-    if (!roomy) continue;
-    const middle = [((segment.left + segment.right) / 2) * across, ((segment.top + segment.bottom) / 2) * down];
-    context.strokeText(text, ...middle);
-    context.fillText(text, ...middle);
+    const middle = found[place];
+    const text = number(items[place].value, Math.min(decimals, 3));
+    if (!middle || !items[place].value || middle.across * across < context.measureText(text).width + size / 2 || middle.down * down < 1.4 * size) continue;
+    const at = [middle.x * across, middle.y * down];
+    context.strokeText(text, ...at);
+    context.fillText(text, ...at);
   }
 }
 
-/** Where a segment lies: "upper left". */
+/**
+ * For each place the middle of its widest room on the map, {x, y, across, down}: the pixel that is farthest from any other
+ * segment, and how far the segment reaches from it along its row and its column.
+ */
+export function middles({ width, height, places }, count) {
+  const far = distances({ width, height, places });
+  const best = new Array(count).fill(-1);
+  for (let pixel = 0; pixel < places.length; pixel += 1) {
+    const place = places[pixel];
+    if (place < count && (best[place] < 0 || far[pixel] > far[best[place]])) best[place] = pixel;
+  }
+  return best.map((start) => {
+    if (start < 0) return null;
+    const run = (pixel, step, before, after) => { // pixels of the same place on both sides of one
+      const reach = (towards, most) => { let far = 0; while (far < most && places[pixel + (far + 1) * towards] === places[pixel]) far += 1; return far; };
+      return [reach(-step, before), reach(step, after)];
+    };
+    const along = (pixel) => run(pixel, 1, pixel % width, width - 1 - (pixel % width));
+    const upright = (pixel) => run(pixel, width, Math.floor(pixel / width), height - 1 - Math.floor(pixel / width));
+    const [left, right] = along(start);
+    const centred = start + Math.floor((right - left) / 2);
+    const [up, below] = upright(centred);
+    const pixel = centred + Math.floor((below - up) / 2) * width;
+    const across = along(pixel);
+    return { x: (pixel % width) + (across[1] - across[0] + 1) / 2, y: Math.floor(pixel / width) + 0.5,
+      across: across[0] + across[1] + 1, down: up + below + 1 };
+  });
+}
+
+/** Of each pixel, how many pixels away the nearest of another segment or the border is, in steps along rows and columns. */
+function distances({ width, height, places }) {
+  const far = new Uint16Array(places.length);
+  const near = (pixel, step, inside) => (inside && places[pixel + step] === places[pixel] ? far[pixel + step] + 1 : 1);
+  for (let y = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1) {
+      const pixel = y * width + x;
+      far[pixel] = Math.min(near(pixel, -1, x > 0), near(pixel, -width, y > 0));
+    }
+  }
+  for (let y = height - 1; y >= 0; y -= 1) {
+    for (let x = width - 1; x >= 0; x -= 1) {
+      const pixel = y * width + x;
+      far[pixel] = Math.min(far[pixel], near(pixel, 1, x < width - 1), near(pixel, width, y < height - 1));
+    }
+  }
+  return far;
+}
+
+/** Where a segment lies: "upper left", "top", "middle". */
 export function whereabouts({ segment }, { segmentMap }) {
   if (!segment || !segmentMap) return "";
   const centre = [(segment.left + segment.right) / 2 / segmentMap.width, (segment.top + segment.bottom) / 2 / segmentMap.height];
   const [across, down] = centre.map((share, side) => SIDES[side][Math.min(Math.floor(share * 3), 2)]);
-  return [down, across].filter(Boolean).join(" ") || "middle";
+  return across ? [down, across].filter(Boolean).join(" ") : MIDDLES[down];
 }

@@ -14,14 +14,14 @@ export default function Segments({ answer, output = 0, opacity = 0.72, onPick })
   const places = usePlaces(answer, items);
   const shown = all ? places : places.slice(0, LISTED);
   const pick = (item) => { point(item.place); onPick?.(item); };
-  return html`<section class="mark mark-segments" aria-label=${`The image, and what each ${answer.noun} adds to ${name}`}>
+  return html`<div role="group" class="mark mark-segments" aria-label=${`The image, and what each ${answer.noun} adds to ${name}`}>
     <div class="mark-beside-picture">
       <${Picture} answer=${answer} items=${items} opacity=${opacity} pointed=${pointed} point=${point} pick=${pick} />
       <div class="mark-list"><ol>${shown.map((place) => html`<${Listed} item=${items[place]} answer=${answer} isPointed=${pointed === place} point=${point} pick=${pick} />`)}</ol>
         <${More} hidden=${places.length - shown.length} all=${all} toggle=${() => showAll(!all)} /></div>
     </div>
-    <${Key} answer=${answer}><span>striped, too</span><//>
-  </section>`;
+    <${Key} answer=${answer} unsure="dashed or striped" />
+  </div>`;
 }
 
 function Listed({ item, answer, isPointed, point, pick }) {
@@ -42,7 +42,7 @@ function Picture({ answer, items, opacity, pointed, point, pick }) {
     return items[segmentMap.places[Math.floor(y) * segmentMap.width + Math.floor(x)]] ?? null;
   };
   return html`<figure class="mark-picture">
-    <div class="mark-frame" style=${{ "--across": usage.width, "--down": usage.height }}>
+    <div class="mark-frame" style=${{ "--image-width": usage.width, "--image-height": usage.height }}>
       <canvas ref=${photo} width="1" height="1" class="mark-photo" role="img" aria-label="The image as the model was given it, upright"></canvas>
       ${segmentMap && html`<canvas ref=${overlay} class="mark-overlay" style=${boxOf(usage)} role="img"
         aria-label=${`${items.length} ${answer.nouns} over the image; the list has their figures`}

@@ -3,6 +3,7 @@ import { html } from "/static/vendor/htm-preact-standalone.js";
 import { number, plainNumber } from "/static/format.js";
 import { Figure, Key, Part, percent, Row, Table, Track, usePlaces } from "/static/marks/common.js";
 import { scale, steps, ticks } from "/static/marks/scales.js";
+import { addsUp } from "/static/marks/wording.js";
 
 const TRACK = "mark-track-cell";
 const ADDS = "mark-figures mark-adds";
@@ -20,20 +21,21 @@ export default function Waterfall({ answer, output = 0, top = 10 }) {
   const { decimals } = answer;
   const heads = [{ title: "step", className: "mark-head" }, { title: "bar", axis: { at, values: ticks(...range, 5) }, className: TRACK },
     { title: "adds", className: ADDS }, { title: "reaches", className: REACHES }];
-  return html`<section class="mark mark-waterfall" aria-label=${`From the baseline to ${explained.name}, step by step`}>
+  return html`<div role="group" class="mark mark-waterfall" aria-label=${`From the baseline to ${explained.name}, step by step`}>
     <${Table} caption=${`Steps from the baseline to ${explained.name}`} heads=${heads}>
       <${End} name=${startOf(answer)} value=${explained.baseline} at=${at} decimals=${decimals} isFirst />
       ${found.map((step) => html`<${Step} step=${step} answer=${answer} at=${at} />`)}
-      ${Math.abs(gap) >= 0.5 * 10 ** -decimals && html`<${Plain} name="not told by the parts" value=${gap} from=${end} at=${at} decimals=${decimals} />`}
-      <${End} name=${answer.input.texts.length ? "as written" : "as it is"} value=${explained.instance} at=${at} decimals=${decimals} />
+      ${(!addsUp(answer) || (answer.final && Math.abs(gap) >= 0.5 * 10 ** -decimals)) && html`<${Plain} name="not told by the parts" value=${gap} from=${end} at=${at} decimals=${decimals} />`}
+      <${End} name=${answer.kind === "text" || answer.kind === "pair" ? "as written" : "as it is"} value=${explained.instance} at=${at} decimals=${decimals} />
     <//>
     <${Key} answer=${answer} />
-  </section>`;
+  </div>`;
 }
 
 function startOf(answer) {
   if (answer.method.startsWith("lime")) return "the local model’s intercept";
-  return answer.baselineNote ? "the baseline" : `without ${answer.nouns}`;
+  if (answer.baselineNote) return "the baseline";
+  return answer.kind === "text" || answer.kind === "pair" ? "without words" : `without ${answer.nouns}`;
 }
 
 function rangeOf(explained, found) {

@@ -47,18 +47,46 @@ export function howSure(answer) {
   return said.filter(Boolean);
 }
 
-/** What must not be concluded from it. */
-export function notToConclude(answer) {
+const SCALES = { probability: "the probability of", logit: "the logit of", value: "the value of" };
+
+const STARTS = { text: "the text without its words", pair: "the texts without their words", row: "typical rows", image: "the image with all its parts hidden" };
+
+/** Whether the method promises that the values sum to the output minus the baseline. */
+export const addsUp = ({ method }) => !["lime", "lime-stratified", "occlusion"].includes(method);
+
+/** What the numbers are, in a sentence or two. */
+export function whatItIs(answer) {
+  const [output] = answer.outputs;
+  if (!output) return "";
+  const of = `${SCALES[answer.space] ?? "the output"} “${output.name}”`;
+  const each = answer.outputs.length > 1 ? "each output, such as " : "";
+  const start = answer.baselineNote || STARTS[answer.kind];
+  const sum = !addsUp(answer) ? "" : ` All of them lead from the output for ${start} to the output as it is.`;
+  return `Each number is what a ${answer.noun} adds to ${each}${of}: with + it raises it, with − it lowers it.${sum}`;
+}
+
+/** The names in the glossary's group "not" that hold for an answer, each with words of our own where it is not at hand. */
+function warnings(answer) {
   const items = answer.outputs.flatMap((output) => output.items);
   const wide = items.filter((item) => item.hasInterval && item.upper > item.lower);
-  const unsure = wide.filter((item) => !item.certain).length;
   return [
-    "The values say what the model used, not what is true in the world, nor what would happen if the world changed.",
-    unsure > 0 && `${unsure === 1 ? "One interval holds" : `${unsure} intervals hold`} 0: there it is not certain whether the ${answer.noun} raises or lowers the output.`,
-    wide.length > 1 && "Two values whose intervals overlap have no certain order.",
-    items.length > 0 && !items.some((item) => item.hasInterval) && "There are no intervals: how far the values are from what more work would give is not known.",
-    answer.masking && `They hold for what stands in for a ${answer.noun} that is left out (${answer.masking}); another stand-in is another question with another answer.`,
+    ["cause", "The numbers say what the model used, not what would happen in the world if it were different."],
+    ["truth", "An explanation does not say that the answer is right."],
+    wide.some((item) => !item.certain) && ["sign", "Where an interval holds 0 it is not certain what raises and what lowers."],
+    wide.length > 1 && ["order", "Two values whose intervals overlap have no certain order."],
+    ["absent", `They hold for what stands in for a ${answer.noun} that is left out.`],
+    answer.kind === "row" && ["fairness", "A small value does not say that the model treats people alike."],
   ].filter(Boolean);
+}
+
+/** What must not be concluded from it; `term` is the glossary's. */
+export function notToConclude(answer, term = () => undefined) {
+  const items = answer.outputs[0]?.items ?? [];
+  const unsure = items.filter((item) => item.hasInterval && !item.certain && item.upper > item.lower).length;
+  const said = warnings(answer).map(([name, own]) => term("not", name)?.says ?? own);
+  if (unsure) said.unshift(`${unsure === 1 ? "One interval" : `${unsure} of the ${items.length} intervals`} here ${unsure === 1 ? "holds" : "hold"} 0.`);
+  if (items.length && !items.some((item) => item.hasInterval)) said.unshift("There are no intervals here: how sure the numbers are is not known.");
+  return said;
 }
 
 const listed = (names) => (names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names[0] ?? "");

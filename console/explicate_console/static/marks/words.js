@@ -12,22 +12,23 @@ export default function Words({ answer, output = 0, onPick }) {
   const [stop, setStop] = useState(0);
   const most = largest(items);
   const box = useRef(null);
+  const first = Math.min(stop, items.length - 1); // the word that the Tab key goes to
   const point = (place) => { show(place); setStop(place); };
   const titles = texts.length > 1 ? ["First text", "Second text"] : [""];
-  return html`<section class="mark mark-words" ref=${box} aria-label=${`The text, and what each ${answer.noun} adds to ${name}`}>
+  return html`<div role="group" class="mark mark-words" ref=${box} aria-label=${`The text, and what each ${answer.noun} adds to ${name}`}>
     ${texts.map((found, number) => html`${titles[number] && html`<p class="mark-quiet mark-title">${titles[number]}</p>`}
       <div class="mark-text" dir="auto" role="group" aria-label=${`${titles[number] || "Text"}; arrow keys go from ${answer.noun} to ${answer.noun}`}
         onKeyDown=${(event) => move(event, box.current)} onPointerLeave=${() => show(null)}>
         ${found.map((piece) => html`<${Piece} piece=${piece} item=${items[piece.place]} answer=${answer} most=${most}
-          stop=${stop} point=${point} onPick=${onPick} />`)}</div>`)}
+          stop=${first} point=${point} onPick=${onPick} />`)}</div>`)}
     <${Detail} item=${items[shown]} answer=${answer} output=${output} />
     <${Key} answer=${answer} />
-  </section>`;
+  </div>`;
 }
 
 function Piece({ piece, item, answer, most, stop, point, onPick }) {
-  if (!piece.isRead) return html`<span class="mark-unread" title="The model did not read this">${piece.text}</span>`;
-  if (piece.place === "fixed") return html`<span class="mark-fixed-word" title="Never left out">${piece.text}</span>`;
+  if (!piece.isRead) return html`<span class="mark-unread" title="The model did not read this"><span class="mark-said">Not read: </span>${piece.text}</span>`;
+  if (piece.place === "fixed") return html`<span class="mark-fixed-word" title="Never left out">${piece.text}<span class="mark-said"> (never left out)</span></span>`;
   if (!item) return piece.text;
   const pick = () => { point(item.place); onPick?.(item); };
   return html`<span role="button" tabindex=${stop === item.place ? 0 : -1} class=${`mark-word ${direction(item.value)} ${doubt(item)}`}

@@ -72,8 +72,8 @@ def bars(title: str, figures: Sequence[FeatureFigures], *, unit: str) -> str:
         )
         if one.mean_size_interval:
             low, high = (scale.x(max(end, 0.0)) for end in one.mean_size_interval)
-            parts.append(f'<path class="whisker" d="M{low:.1f} {y:.1f}H{high:.1f}M{low:.1f} {y - 3:.1f}v6M{high:.1f} '
-                         f'{y - 3:.1f}v6" fill="none"/>')  # fmt: skip
+            strokes = f"M{low:.1f} {y:.1f}H{high:.1f}M{low:.1f} {y - 3:.1f}v6M{high:.1f} {y - 3:.1f}v6"
+            parts += [f'<path class="{kind}" d="{strokes}" fill="none"/>' for kind in ("halo", "whisker")]
     legend = _legend([("raises the output on average", "raises"), ("lowers it", "lowers")])
     return _svg(title, len(figures), [*parts, legend])
 

@@ -10,7 +10,7 @@ from explicate.scoring.summaries.charts import pictures
 from explicate.scoring.summaries.row_sample import SampledRow
 from explicate.scoring.summaries.summary import ClassFigures, Summary, top
 from explicate.views import amounts
-from explicate.views.look.sheets import marks_style
+from explicate.views.look.sheets import page_style
 
 COLUMNS = (
     *("class", "feature", "rows", "mean_size", "mean_size_lower", "mean_size_upper"),
@@ -47,7 +47,7 @@ def page(summary: Summary, rows: Sequence[SampledRow], most: int) -> str:
     title = f"Summary of {summary.model}" if summary.model else "Summary of scored rows"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
-        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>{marks_style()}</head><body>'
+        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>{page_style()}</head><body>'
         f'<div class="explicate"><h4>{escape(title)}</h4>{_counts(summary)}{sections}</div></body></html>\n'
     )
 
@@ -62,7 +62,7 @@ def _counts(summary: Summary) -> str:
         )
     told += [("failed", f"{summary.failed_rows:,}")]
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in summary.notes)
-    plain = "".join(f"<tr><td>{name}</td><td>{escape(text)}</td></tr>" for name, text in told)
+    plain = "".join(f'<tr><td>{name}</td><td class="figure">{escape(text)}</td></tr>' for name, text in told)
     counted = {"label": summary.labels, "stop reason": summary.stop_reasons, "failed because": summary.failed}
     return f"{notes}<table>{plain}</table>" + "".join(
         _counted(name, counts) for name, counts in counted.items() if counts

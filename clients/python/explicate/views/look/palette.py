@@ -118,6 +118,7 @@ LEAST_RGB, MIDDLE_RGB, MOST_RGB = (63, 154, 90), (128, 128, 128), (153, 112, 171
 
 # Lines and bars of a drawing that neither raise nor lower: what is looked at, what it is compared with, and a third.
 FIRST, SECOND, THIRD = "#14505c", "#c46f9d", "#7a6a00"
+AREA = "#5f929c"  # bars of FIRST, on which whiskers in ink are seen
 FIRST_ON_DARK = "#63b8c2"
 QUIET = "#808080"  # what is there to compare with: a diagonal, a simple model, axes
 BEHIND = LIGHT.line  # what lies behind the lines: counts of rows, grids

@@ -15,14 +15,14 @@ from explicate.views.look.palette import DARK, DRAWN_ON, LIGHT, Theme
 
 @cache
 def style_sheet() -> str:
-    """All of it as CSS: what the console serves to its pages."""
+    """All of it as CSS: what every page has, and what the console serves to its own."""
     return f"{_colours()}\n{_rules('page.css')}\n{_rules('marks.css')}\n"
 
 
 @cache
 def page_style() -> str:
-    """A `<style>` for the head of a page that people look at: a report, a leaderboard."""
-    return f"<style>\n{_colours()}\n{_rules('page.css')}\n</style>"
+    """The same as a `<style>` for the head of a page that needs nothing else: a report, a leaderboard."""
+    return f"<style>\n{style_sheet()}</style>"
 
 
 @cache
@@ -34,15 +34,15 @@ def marks_style() -> str:
 @cache
 def chart_style() -> str:
     """A `<style>` inside of an SVG chart that also stands alone: its class is `explicate-chart`."""
-    font = "font-family:system-ui,sans-serif"
-    rules = [f".explicate-chart{{color-scheme:light dark;{font}}}", _chart_rules(LIGHT)]
+    rules = [".explicate-chart{color-scheme:light dark;font-family:system-ui,sans-serif}"]
+    rules += [".explicate-chart .halo{stroke-width:3px;stroke-opacity:.85}", _chart_rules(LIGHT)]
     rules.append(f"@media screen and (prefers-color-scheme:dark){{{_chart_rules(DARK)}}}")
     return f"<style>{''.join(rules)}</style>"
 
 
 def _chart_rules(theme: Theme) -> str:
     fills = {"page": theme.paper, "raises": theme.raises, "lowers": theme.lowers}
-    strokes = {"line": theme.edge, "faint": theme.line, "whisker": theme.ink}
+    strokes = {"line": theme.edge, "faint": theme.line, "whisker": theme.ink, "halo": theme.paper}
     rules = [f".explicate-chart .{name}{{fill:{colour}}}" for name, colour in fills.items()]
     rules += [f".explicate-chart .{name}{{stroke:{colour}}}" for name, colour in strokes.items()]
     return f".explicate-chart text{{fill:{theme.ink}}}{''.join(rules)}"

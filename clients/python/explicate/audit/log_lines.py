@@ -107,13 +107,7 @@ class AuditLine:
     def input(self) -> Input | None:
         """The input if the log has it, else None."""
         held = self.fields.get("input")
-        if held is None:
-            return None
-        if "image" in held:
-            return Image(base64.b64decode(held["image"], validate=True))
-        if "cells" in held:
-            return cast(Mapping[str, CellValue], held["cells"])
-        return (held["text"], held["text_pair"]) if "text_pair" in held else cast(str, held["text"])
+        return None if held is None else input_of(held)
 
     def largest_difference(self, explanation: Explanation) -> float | None:
         """Between its attributions and those of an answer, as a fraction of the largest; None if it holds none.
@@ -129,6 +123,18 @@ class AuditLine:
         pairs = [pair for rows in zip(before, now, strict=True) for pair in zip(*rows, strict=True)]
         largest = max((abs(old) for old, _ in pairs), default=0.0)
         return max((abs(old - new) for old, new in pairs), default=0.0) / (largest or 1.0)
+
+
+def input_of(held: Mapping[str, Any]) -> Input:
+    """The input that a document of the log tells: {"text"}, {"text", "text_pair"}, {"cells"} or {"image"} in base64.
+
+    Raises KeyError, TypeError or ValueError for what is none of these.
+    """
+    if "image" in held:
+        return Image(base64.b64decode(held["image"], validate=True))
+    if "cells" in held:
+        return cast(Mapping[str, CellValue], held["cells"])
+    return (held["text"], held["text_pair"]) if "text_pair" in held else cast(str, held["text"])
 
 
 def is_event(text: str) -> bool:

@@ -1,0 +1,61 @@
+// What a record of the log says, in plain words.
+import { count, plainNumber } from "/static/format.js";
+
+const ENDED = {
+  tolerance: "every interval was as narrow as was asked for",
+  budget: "the budget of evaluations was used up",
+  deadline: "time was up",
+  exact: "every combination was evaluated, so nothing is estimated",
+  complete: "the method was through",
+  "top-k": "the largest parts were told apart",
+};
+
+/** Why an explanation ended, as half a sentence; the log's own word where it is not known here. */
+export const ended = (reason) => ENDED[reason] ?? reason;
+
+/** Who called: a token by its name, or an address. */
+export function callerWords(caller) {
+  if (!caller) return "somebody whom the log does not name";
+  if (caller.startsWith("token:")) return `the token “${caller.slice("token:".length)}”`;
+  return caller.replace(/^ipv[46]:/, "");
+}
+
+/** What a target of the log asks for. */
+export function targetWords(target) {
+  if (!target) return "the answer that the model gave";
+  if (target.all) return "every class";
+  if (target.contrast) return `${said(target.contrast.target)} rather than ${said(target.contrast.reference)}`;
+  return said(target.class);
+}
+
+const said = (name) => (typeof name === "number" ? `class ${name}` : `“${name}”`);
+
+/** The options worth a line each, as [name, words]; what was left to the server is among them as it was resolved. */
+export function optionWords(options) {
+  const told = [
+    ["Explained", targetWords(options.target)],
+    ["Method", options.method],
+    ["In units of", options.output_space],
+    ["Parts", options.granularity],
+    ["Left out by", options.masking],
+    ["Evaluations at most", Number.isFinite(options.max_evaluations) ? count(options.max_evaluations) : ""],
+    ["Intervals", Number.isFinite(options.confidence) ? `at ${plainNumber(100 * options.confidence, 0)}% confidence` : ""],
+    ["Seed", Number.isFinite(options.seed) ? String(options.seed) : ""],
+  ];
+  return told.filter(([, words]) => words);
+}
+
+const VERDICTS = {
+  same: ["good", "The same, bit for bit", "The server gave every attribution again exactly as the log has it."],
+  close: ["good", "The same but for rounding", "The largest difference is far smaller than any figure shown here: inputs that share a batch change each other's last bits."],
+  different: ["bad", "Different", "The server does not give what the log records."],
+  cut: ["quiet", "Cannot be repeated", "The clock ended one of the two, and chose how many evaluations there were."],
+  gone: ["bad", "Cannot be asked", "The server does not serve this version any more."],
+  unknown: ["quiet", "Cannot be compared", "What was given is not what was explained then."],
+};
+
+/** {mood: "good" | "bad" | "quiet", title, words} of a verdict. */
+export function verdictWords({ verdict }) {
+  const [mood, title, words] = VERDICTS[verdict] ?? ["quiet", verdict, ""];
+  return { mood, title, words };
+}
