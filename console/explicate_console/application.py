@@ -20,7 +20,7 @@ from explicate.views.look.sheets import style_sheet
 from explicate_console.audit_log import log_routes
 from explicate_console.console_settings import ConsoleSettings
 from explicate_console.gateway.connect import Gateway, open_channel
-from explicate_console.rows.row_routes import routes as row_routes
+from explicate_console.row_routes import routes as row_routes
 from explicate_console.security import Guard
 
 STATIC = resources.files("explicate_console") / "static"

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import pytest
-from conftest import Visitor
 from playwright.sync_api import Page, expect
 
 from explicate.cli.main import main
@@ -13,6 +13,7 @@ from support.browser import Visit, screenshot
 from support.console import console_process
 from support.scored_folders import FolderPlan, write_folder
 
+Visitor = Callable[..., AbstractContextManager[Visit]]
 _LOANS = ("income", "purpose", "debt_short", "owner", "age", "rating", "debt_long")
 HOSTILE = "<img src=x onerror=alert(1)>"
 

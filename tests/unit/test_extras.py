@@ -28,6 +28,7 @@ OWN_EXTRA = {
     "explicate_export.estimators": "sklearn",
     "explicate_export.onnx_models": "sklearn",
     "explicate.scoring": "batch",
+    "explicate_console.rows": "batch",
     "explicate.spark": "spark",
     "explicate.ray": "ray",
     "explicate.mlflow": "mlflow",

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
+from explicate_console import row_routes
 from explicate_console.console_settings import ConsoleSettings
-from explicate_console.rows import row_routes
 from support.scored_folders import FolderPlan, write_folder
 
 
