@@ -70,8 +70,7 @@ def _input(document: Mapping[str, Any], name: str) -> Input | None:
         value = None
     texts = value if isinstance(value, tuple) else (value,)
     if value is None or any(isinstance(text, list | int | float | bool | None) for text in texts):
-        forms = '{"text"}, {"text", "text_pair"}, {"cells"} or {"image"} in base64'
-        raise RecordUnfitError(f"The {name} must be one of {forms}.")
+        raise RecordUnfitError(f'The {name} must have the form in which the log has inputs, such as {{"text": ...}}.')
     return value
 
 
