@@ -58,6 +58,14 @@ const STATES = {
 /** The state of a version in a word. */
 export const stateOf = (status) => STATES[status?.state] ?? "unknown";
 
+const FIRST_KINDS = ["INPUT_KIND_TEXT", "INPUT_KIND_TABULAR"];
+
+/** The model that a form begins with: one that serves, and one that is asked by typing before one that wants a file. */
+export function firstModel(models) {
+  const live = models.filter((each) => stateOf(each) === "ready" && each.labels?.includes("live"));
+  return FIRST_KINDS.map((kind) => live.find((each) => each.inputKind === kind)).find(Boolean) ?? live[0] ?? models[0];
+}
+
 /**
  * Ask the server about a choice {model, version, label}, again when its state changes.
  * @returns {{info: object|null, error: Error|null, asked: boolean}}

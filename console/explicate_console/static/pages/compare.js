@@ -2,7 +2,7 @@
 import { html, useEffect, useRef, useState } from "/static/vendor/htm-preact-standalone.js";
 import { fieldErrors, focusFirstError } from "/static/forms/field.js";
 import { emptyInput, fitsInput } from "/static/forms/input_form.js";
-import { classesOf, kindOf, useModel } from "/static/forms/model_info.js";
+import { classesOf, firstModel, kindOf, useModel } from "/static/forms/model_info.js";
 import { emptyOptions } from "/static/forms/option_list.js";
 import { useServer } from "/static/server.js";
 import { useStyle } from "/static/styles.js";
@@ -33,7 +33,7 @@ function otherVersion(models, left) {
 /** The form with everything chosen that is still open, as far as the server has told what there is. */
 function completed(form, models, info) {
   const full = { ...form };
-  if (!full.left && models.length) full.left = { model: (models.find((each) => each.labels?.includes("live")) ?? models[0]).model };
+  if (!full.left && models.length) full.left = { model: firstModel(models).model };
   if (full.left && !full.right && models.length) full.right = otherVersion(models, full.left);
   if (!info) return full;
   for (const name of ["input", "inputRight"]) if (!full[name] || !fitsInput(info, full[name])) full[name] = emptyInput(info, full[name]);

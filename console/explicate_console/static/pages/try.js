@@ -4,7 +4,7 @@ import { useExplaining, question } from "/static/forms/explaining.js";
 import { fieldErrors, focusFirstError } from "/static/forms/field.js";
 import InputForm, { emptyInput, fitsInput, inputProblems } from "/static/forms/input_form.js";
 import ModelChoice from "/static/forms/model_choice.js";
-import { stateOf, useModel } from "/static/forms/model_info.js";
+import { firstModel, useModel } from "/static/forms/model_info.js";
 import OptionsForm from "/static/forms/options_form.js";
 import { optionProblems } from "/static/forms/option_list.js";
 import { Failure, Progress } from "/static/forms/progress.js";
@@ -43,14 +43,6 @@ function useForm(here) {
   };
   return { form, setForm, info, error, asked, errors, setErrors, change };
 }
-
-/** A model that serves, one that is asked by typing before one that wants a file. */
-function firstModel(models) {
-  const live = models.filter((each) => stateOf(each) === "ready" && each.labels?.includes("live"));
-  return FIRST_KINDS.map((kind) => live.find((each) => each.inputKind === kind)).find(Boolean) ?? live[0] ?? models[0];
-}
-
-const FIRST_KINDS = ["INPUT_KIND_TEXT", "INPUT_KIND_TABULAR"];
 
 const fitting = (info, options) => (info.methods?.length && !info.methods.includes(options.method) ? { ...options, method: "auto" } : options);
 
