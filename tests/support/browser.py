@@ -111,7 +111,7 @@ def visit(browser: Browser, url: str, *, theme: str = "light", width: int = 1440
         yield visited
     finally:
         made.close()
-    assert visited.unexpected() == []
+    assert visited.unexpected() == [], visited.unexpected()
 
 
 def screenshot(page: Page, name: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.struct_pb2 import NULL_VALUE
 
 import explicate
-from explicate import audit
+from explicate.audit import log_lines
 from explicate._wire.encoding import input_message, table_message
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import table_pb2 as table_pb
@@ -242,6 +242,6 @@ def test_dates_are_sent_as_text_and_digested_as_sent():
     sent = input_message(row, "input").tabular.cells
     assert (sent["income"].category, sent["job"].category) == ("2020-12-31", "2020-12-31T23:59:00")
     cells = {"age": 34.0, "income": "2020-12-31", "job": "2020-12-31T23:59:00", "owner": "true"}
-    assert audit._digest(row) == TabularInput(cells).digest
+    assert bytes.fromhex(log_lines.input_sha256(row)) == TabularInput(cells).digest
     column = table_message({"when": [date(2020, 12, 31), None]}).columns[0].categories
     assert (list(column.names), list(column.codes)) == (["2020-12-31"], [0, -1])

@@ -82,8 +82,9 @@ def test_an_unknown_request_is_not_found(folder: Path, what: str) -> None:
     assert ask(application(folder), f"/rows/{what}", {"folder": "scored"})[0] == 404
 
 
-def test_a_console_without_folders_says_how_to_start_one_with_some() -> None:
-    status, told = ask(application(), "/rows/folders")
+def test_a_console_without_folders_has_none_to_show_and_says_how_to_start_one_with_some() -> None:
+    assert ask(application(), "/rows/folders") == (200, {"folders": []})
+    status, told = ask(application(), "/rows/page", {"folder": "scored"})
     assert (status, told["message"]) == (400, "the console was started without --rows FOLDER")
 
 

@@ -16,7 +16,7 @@ export default function Models({ here }) {
   const seen = useRef(null); // a model that leaves the list for a moment keeps its page, with what was asked on it
   const found = byModel(models).find((each) => each.model === model);
   if (found) seen.current = found;
-  const versions = seen.current?.model === model ? seen.current.versions : [];
+  const versions = seen.current && seen.current.model === model ? seen.current.versions : [];
   if (!asked) return html`<h1>Models</h1><p class="quiet" aria-busy="true">Asking the server.</p>`;
   if (model && versions.length) return html`<${ModelPage} model=${model} wanted=${Number(here.query.get("version")) || 0} versions=${versions} models=${models} />`;
   if (model && trouble) return html`<h1>Models</h1><p dir="auto">Nothing can be told of ${model} now, for the reason above.</p>`;

@@ -19,6 +19,7 @@ export default function Rows({ here }) {
   const state = readPlace(here);
   const folder = folders?.find((each) => each.name === (state.folder || folders[0]?.name));
   if (!folders) return html`<h1>Rows</h1>${error ? html`<${Trouble} error=${error} refresh=${refresh} />` : html`<p class="quiet" aria-busy="true">Looking at the folders</p>`}`;
+  if (!folders.length) return html`<${NoFolder} />`;
   return html`<h1>Rows</h1>
     <${FolderChoice} folders=${folders} folder=${folder} refresh=${refresh} />
     ${error && html`<p class="notice bad" role="alert">${error.message}</p>`}
@@ -28,12 +29,16 @@ export default function Rows({ here }) {
 }
 
 function Trouble({ error, refresh }) {
-  if (error.code === "failed_precondition") {
-    return html`<p class="lead">This page shows what <code>explicate score</code> wrote: many rows with their predictions and explanations.</p>
-      <p>This console was started without such a folder. Start it with one:</p>
-      <pre>explicate console --rows scored/</pre>`;
-  }
   return html`<div class="notice bad" role="alert"><p>${error.message}</p><button onClick=${refresh}>Ask again</button></div>`;
+}
+
+/** How to come to a folder. */
+function NoFolder() {
+  return html`<h1>Rows</h1>
+    <p class="lead">This page shows what <code>explicate score</code> wrote: many rows with their predictions and explanations.</p>
+    <p>This console was started without such a folder. Start it with one:</p>
+    <pre><code>explicate score --model MODEL --input rows.parquet --output scored --explain kernel-shap
+explicate console --rows scored</code></pre>`;
 }
 
 function FolderChoice({ folders, folder, refresh }) {

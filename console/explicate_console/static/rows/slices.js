@@ -23,7 +23,7 @@ export default function Slices({ folder, state, go, chosen, narrow }) {
         ${folder.classLabels.map((each) => html`<option value=${each}>${each}</option>`)}</select></label>`}
       ${features.length > 0 && html`<label>and what this adds<select value=${state.added} onChange=${(event) => go({ added: event.target.value })}>
         <option value="">nothing</option>${features.slice(0, 400).map((each) => html`<option value=${each}>${each}</option>`)}</select></label>`}</div>
-    ${error && html`<p class="notice bad" role="alert" dir="auto">${error.message}</p>`}
+    ${error && !ofFilter(error) && html`<p class="notice bad" role="alert" dir="auto">${error.message}</p>`}
     <div class=${busy ? "rows-busy" : ""}><${SliceTable} answer=${answer} label=${label} feature=${state.added} narrow=${narrow} /></div>
     <p class="quiet">Dots are means, lines their intervals of 95 %: how far a mean would move with other rows of the same kind. A slice that differs may differ for another reason than its column.</p></section>`;
 }

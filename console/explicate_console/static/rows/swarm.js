@@ -36,7 +36,7 @@ export default function Swarm({ chosen, expected, label, features, onPick }) {
     if (event.key === "Escape") setAt(null);
   };
   return html`<figure class="rows-swarm"><figcaption>${answer ? `${count(answer.drawn)} of ${count(answer.of)} rows, drawn at random and always the same: a dot for each.` : "Rows as dots."} To the right: raises. To the left: lowers.</figcaption>
-    ${error && html`<p class="notice bad" role="alert">${error.message}</p>`}
+    ${error && !ofFilter(error) && html`<p class="notice bad" role="alert">${error.message}</p>`}
     <div class="rows-canvas" ref=${box} style=${{ height: `${height}px` }} aria-busy=${busy}>
       <canvas ref=${canvas} tabindex="0" role="application" aria-roledescription="chart of dots"
         aria-label=${`What each feature adds to each row. Arrow keys go from dot to dot and from feature to feature, Enter opens the row. A table of the same follows.`}
