@@ -38,7 +38,7 @@ def _plots(evaluation: Evaluation) -> Iterator[tuple[str, Plot]]:
         if len(falls):
             lines = [_line("by the explanation", falls), _line("at random", random, dashed=True)]
             yield metric.id, Plot(title=title, x=x, y="fall of the answer", lines=lines)
-    id_, what = evaluations_per_player.METRIC.id, evaluation.model.kind.reads.plural
+    id_, what = evaluations_per_player.METRIC.id, f"held-out {evaluation.model.kind.reads.plural}"
     rows = _numbers(evaluation, id_, "per_player")
     if len(rows):
         marks = [_mark("median", rows, 0.5), _mark("90th percentile", rows, 0.9)]
