@@ -16,6 +16,8 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_CLASSES = 10_000
 _MAX_EVALUATIONS_PER_PLAYER = 1024
 _MAX_SEGMENTS = 1024
+_MAX_PLOTS = 8  # of a metric, and lines and marks of a plot
+_MAX_POINTS = 100  # of a line, and bins of a histogram
 
 
 def checks(manifest: bundle_pb2.Bundle, *, model: str, version: int) -> Iterator[Check]:
@@ -84,6 +86,23 @@ def _interpretability_checks(manifest: bundle_pb2.Bundle) -> Iterator[Check]:
             ends = figure.interval.lower, figure.interval.upper
             finite = all(map(isfinite, (figure.value, *ends))) and ends[0] <= ends[1]
             yield finite, f"interpretability {figure.name!r} is not a finite number in an interval"
+        yield len(metric.plots) <= _MAX_PLOTS, f"interpretability {metric.id!r} has {len(metric.plots)} plots"
+        for plot in metric.plots:
+            yield from _plot_checks(plot)
+
+
+def _plot_checks(plot: bundle_pb2.InterpretabilityPlot) -> Iterator[Check]:
+    where = f"interpretability plot {plot.title[:100]!r}"
+    yield bool(plot.lines) != bool(plot.bins), f"{where} has neither lines nor bins, or both"
+    few = max(len(plot.lines), len(plot.marks)) <= _MAX_PLOTS and len(plot.bins) <= _MAX_POINTS
+    yield few and all(0 < len(line.points) <= _MAX_POINTS for line in plot.lines), f"{where} has too much, or no points"
+    points = [point for line in plot.lines for point in line.points]
+    numbers = [number for point in points for number in (point.x, point.y, point.interval.lower, point.interval.upper)]
+    numbers += [number for step in plot.bins for number in (step.lower, step.upper, step.count)]
+    yield all(map(isfinite, [*numbers, *(mark.value for mark in plot.marks)])), f"{where} is not of finite numbers"
+    ordered = all(point.interval.lower <= point.interval.upper for point in points)
+    steps = all(step.lower < step.upper and step.count >= 0 for step in plot.bins)
+    yield ordered and steps, f"{where} has an interval or a bin that is none"
 
 
 def _file_checks(manifest: bundle_pb2.Bundle, *required: str) -> Iterator[Check]:

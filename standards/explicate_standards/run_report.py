@@ -4,18 +4,13 @@
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from typing import Any  # JSON values
 
-import numpy as np
-
-from explicate_server.explain.quality import SHARES
-from explicate_standards import bootstrap, drawings
 from explicate_standards.evaluation import Evaluation, MetricResult
-from explicate_standards.metric import Floats, mean
-from explicate_standards.metrics import comprehensiveness, evaluations_per_player
+from explicate_standards.plots.drawings import drawn
+from explicate_standards.plots.evaluation_plots import plots
 from explicate_standards.told import as_document
 
 DOCUMENT_NAME = "interpretability.json"
@@ -71,7 +66,8 @@ def section(evaluation: Evaluation, *, whose: str = "test") -> str:
     what = evaluation.model.kind.reads.plural
     inputs = f"{len(evaluation.rows.inputs):,} {whose} {what}"
     rows = "\n".join(_row(result) for result in evaluation.results)
-    figures = "\n".join(f"<figure>{drawing}</figure>" for drawing in _drawn(evaluation))
+    of_metrics = plots(evaluation).values()
+    figures = "\n".join(f"<figure>{drawn(plot)}</figure>" for of_metric in of_metrics for plot in of_metric)
     return f"""<h2>How well it can be explained</h2>
 <p class="quiet">Measured on {inputs} through the exported graph, as a server explains it: kernel-shap at its defaults.
 In brackets 95 % intervals, by a bootstrap over these {what} (2,000 draws).</p>
@@ -99,51 +95,3 @@ def _row(result: MetricResult) -> str:
 
 def _own_name(result: MetricResult, name: str) -> str:
     return name.removeprefix(result.metric.id).lstrip(".").replace("_", " ")
-
-
-def _drawn(evaluation: Evaluation) -> Iterator[str]:
-    """Deletion curves beside random ones, what explanations cost, and how wide their intervals are."""
-    for metric, title, x in (
-        (comprehensiveness.COMPREHENSIVENESS, "Without the parts named first", "share of the parts removed"),
-        (comprehensiveness.SUFFICIENCY, "With these parts alone", "share of the parts kept"),
-    ):
-        curves = [_matrix(evaluation, metric.id, key) for key in ("curve", "random_curve")]
-        if len(curves[0]):
-            lines = [
-                _line("by the explanation", curves[0], drawings.OURS, dashed=False),
-                _line("at random", curves[1], drawings.GREY, dashed=True),
-            ]
-            yield drawings.curves(title, lines, x=x, y="fall of the answer")
-    id_, what = evaluations_per_player.METRIC.id, evaluation.model.kind.reads.plural
-    rows = _numbers(evaluation, id_, "per_player")
-    if len(rows):
-        marks = [("median", float(np.median(rows))), ("90th percentile", float(np.quantile(rows, 0.9)))]
-        title = "Model rows to intervals of a tenth"
-        yield drawings.histogram(title, rows, x="rows for each part", y=what, marks=marks)
-    widths = _numbers(evaluation, id_, "served_interval")
-    if len(widths):
-        marks = [("median", float(np.median(widths)))]
-        yield drawings.histogram("Widest interval as served", widths, x="share of the range", y=what, marks=marks)
-
-
-def _line(name: str, curve: Floats, color: str, *, dashed: bool) -> drawings.Line:
-    points = [bootstrap.figure(name, column, mean) for column in curve.T]
-    return drawings.Line(
-        name,
-        SHARES,
-        [point.value for point in points if point],
-        [point.lower for point in points if point],
-        [point.upper for point in points if point],
-        color,
-        dashed,
-    )
-
-
-def _matrix(evaluation: Evaluation, metric_id: str, key: str) -> Floats:
-    rows = [of_input[metric_id][key] for of_input in evaluation.measured if metric_id in of_input]
-    return np.array(rows, dtype=np.float64)
-
-
-def _numbers(evaluation: Evaluation, metric_id: str, key: str) -> Floats:
-    found: list[Any] = [of_input[metric_id].get(key) for of_input in evaluation.measured if metric_id in of_input]
-    return np.array([number for number in found if number is not None], dtype=np.float64)

@@ -7,6 +7,7 @@ from explicate.v1 import bundle_pb2
 from explicate.views import tables
 from explicate_standards.evaluation import Evaluation, MetricResult, described
 from explicate_standards.metric import Figure
+from explicate_standards.plots.evaluation_plots import Plot, plots
 
 _HEADER = ("METRIC", "VALUE", "95 % INTERVAL", "INPUTS")
 
@@ -62,9 +63,9 @@ def _figure(figure: Figure) -> dict[str, Any]:
 
 def as_message(evaluation: Evaluation) -> bundle_pb2.Interpretability:
     """What a manifest says of it."""
-    key = described(evaluation.model, evaluation.rows)
+    key, plotted = described(evaluation.model, evaluation.rows), plots(evaluation)
     return bundle_pb2.Interpretability(
-        metrics=[_metric_message(result) for result in evaluation.results],
+        metrics=[_metric_message(result, plotted.get(result.metric.id, [])) for result in evaluation.results],
         inputs=len(evaluation.rows.inputs),
         rows_sha256=key["rows_sha256"],
         seed=key["seed"],
@@ -74,7 +75,7 @@ def as_message(evaluation: Evaluation) -> bundle_pb2.Interpretability:
     )
 
 
-def _metric_message(result: MetricResult) -> bundle_pb2.InterpretabilityMetric:
+def _metric_message(result: MetricResult, plotted: list[Plot]) -> bundle_pb2.InterpretabilityMetric:
     return bundle_pb2.InterpretabilityMetric(
         id=result.metric.id,
         title=result.metric.title,
@@ -89,4 +90,5 @@ def _metric_message(result: MetricResult) -> bundle_pb2.InterpretabilityMetric:
             )
             for figure in result.figures.values()
         ],
+        plots=[] if result.missing else plotted,
     )

@@ -98,7 +98,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def measured() -> bundle_pb2.Interpretability:
-    """A curve, a figure of its own, and one that could not be measured."""
+    """A curve, a metric with its plots, and one that could not be measured."""
     told = bundle_pb2.Interpretability(
         inputs=20, confidence=0.95, evaluator_version="1", runtime="onnxruntime-cpu fp32"
     )
@@ -106,6 +106,17 @@ def measured() -> bundle_pb2.Interpretability:
     for name, value in (("none_removed", 0.9), ("removed_10", 0.8), ("removed_90", 0.5)):
         ends = bundle_pb2.Interval(lower=value - 0.1, upper=value + 0.05)
         curve.figures.add(name=f"masked_accuracy.{name}", value=value, interval=ends, inputs=20)
+    removal = told.metrics.add(id="comprehensiveness", title="Comprehensiveness", sentence="The answer falls.")
+    ends = bundle_pb2.Interval(lower=0.1, upper=0.3)
+    removal.figures.add(name="comprehensiveness", value=0.2, interval=ends, inputs=20)
+    plot = removal.plots.add(title="Without the parts named first", x="share removed", y="fall of the answer")
+    for name, height in (("by the explanation", 0.25), ("at random", 0.05)):
+        line = plot.lines.add(name=name, dashed=name == "at random")
+        for share in (0.1, 0.5):
+            line.points.add(x=share, y=height, interval=bundle_pb2.Interval(lower=height - 0.05, upper=height + 0.1))
+    bins = [bundle_pb2.PlotBin(lower=step, upper=step + 1, count=5 * step) for step in range(3)]
+    median = bundle_pb2.PlotMark(name="median", value=2.5)
+    removal.plots.add(title="Model rows", x="rows for each part", y="held-out rows", bins=bins, marks=[median])
     told.metrics.add(id="plausibility", title="Plausibility", missing="no row has a rationale")
     return told
 
@@ -313,9 +324,18 @@ def test_a_models_page_is_whole_and_accessible_in_every_look(
     with visitor(judged_stage.url, **looks) as visited:
         page = visited.open("#/models/table?version=1")
         expect(page.get_by_text("1 of 1 requirements met")).to_be_visible()
-        expect(page.locator("svg.curve")).to_have_attribute(
+        expect(page.locator("svg.curve").first).to_have_attribute(
             "aria-label", "Accuracy with parts removed. 0 % removed: 0.900; 10 % removed: 0.800; 90 % removed: 0.500"
         )
+        curves, histogram = page.locator("figure.plot").all()
+        expect(curves.locator("polyline")).to_have_count(2)
+        expect(curves.locator("polyline.compared")).to_have_css("stroke-dasharray", "6px, 4px")
+        expect(histogram.locator("rect.bin")).to_have_count(3)
+        expect(histogram.locator(".legend")).to_have_text("median 2.500")
+        for plot in (curves, histogram):
+            plot.get_by_text("As a table").click()
+        expect(curves.get_by_role("row", name="at random 0.5 0.050 0.000 to 0.150")).to_be_visible()
+        expect(histogram.get_by_role("row", name="2.000 to 3.000 10")).to_be_visible()
         expect(page.get_by_role("row", name="accuracy 0.900 0.850 to 0.930")).to_be_visible()
         page.get_by_text("1 more could not be measured").click()
         expect(page.get_by_text("Plausibility: no row has a rationale")).to_be_visible()

@@ -9,6 +9,7 @@ import pytest
 
 from explicate.async_client import AsyncClient
 from explicate.cli.models.showing import _lines
+from explicate.described.plots import InterpretabilityPlot, PlotBin, PlotLine, PlotMark, PlotPoint
 from explicate.model_info import Interpretability, InterpretabilityFigure, InterpretabilityMetric
 from explicate.v1 import bundle_pb2
 from explicate.v1.bundle_pb2 import Interval
@@ -31,6 +32,27 @@ MEASURED = bundle_pb2.Interpretability(
                     name="additive_r2.median", value=0.84, interval=Interval(lower=0.81, upper=0.87), inputs=30
                 )
             ],
+            plots=[
+                bundle_pb2.InterpretabilityPlot(
+                    title="Falls",
+                    x="share",
+                    y="fall",
+                    lines=[
+                        bundle_pb2.PlotLine(
+                            name="at random",
+                            points=[bundle_pb2.PlotPoint(x=0.1, y=0.5, interval=Interval(lower=0.25, upper=0.75))],
+                            dashed=True,
+                        )
+                    ],
+                ),
+                bundle_pb2.InterpretabilityPlot(
+                    title="Rows",
+                    x="rows",
+                    y="texts",
+                    bins=[bundle_pb2.PlotBin(lower=0, upper=2, count=30)],
+                    marks=[bundle_pb2.PlotMark(name="median", value=1.5)],
+                ),
+            ],
         ),
         bundle_pb2.InterpretabilityMetric(id="plausibility", title="Plausibility", missing="no row has a rationale"),
     ],
@@ -50,9 +72,14 @@ async def test_get_model_tells_what_export_measured_and_nothing_of_a_model_that_
         described = await client.get_model("measured")
         plain = await client.get_model("plain")
     figure = InterpretabilityFigure("additive_r2.median", 0.84, (0.81, 0.87), 30)
+    at_random = PlotLine("at random", (PlotPoint(0.1, 0.5, (0.25, 0.75)),), dashed=True)
+    plots = (
+        InterpretabilityPlot("Falls", "share", "fall", lines=(at_random,), bins=(), marks=()),
+        InterpretabilityPlot("Rows", "rows", "texts", (), (PlotBin(0, 2, 30),), (PlotMark("median", 1.5),)),
+    )
     assert described.interpretability == Interpretability(
         metrics=(
-            InterpretabilityMetric("additive_r2", "Additive R²", "It says this.", (figure,), ""),
+            InterpretabilityMetric("additive_r2", "Additive R²", "It says this.", (figure,), "", plots),
             InterpretabilityMetric("plausibility", "Plausibility", "", (), "no row has a rationale"),
         ),
         inputs=30,
@@ -66,6 +93,7 @@ async def test_get_model_tells_what_export_measured_and_nothing_of_a_model_that_
     lines = dict(_lines(described))
     assert lines["interpretability"] == "measured on 30 held-out inputs, 95% intervals"
     assert lines["additive_r2.median"] == "0.84 [0.81, 0.87]"
+    assert type(described).from_json(described.to_json()) == described
     assert lines["plausibility"] == "not measured: no row has a rationale"
     assert "interpretability" not in dict(_lines(plain))
 

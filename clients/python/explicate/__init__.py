@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from explicate.client import Client
     from explicate.described.found_change import Change, ChangedAnswer, ColumnChange
     from explicate.described.interaction import Interaction
+    from explicate.described.plots import InterpretabilityPlot, PlotBin, PlotLine, PlotMark, PlotPoint
     from explicate.described.trust import Faithfulness, Quality
     from explicate.described.usage import ImageUsage, TextUsage
     from explicate.errors import (
@@ -137,6 +138,7 @@ __all__ = [
     "Interpretability",
     "InterpretabilityFigure",
     "InterpretabilityMetric",
+    "InterpretabilityPlot",
     "InvalidArgument",
     "MessageTooLarge",
     "ModelChanges",
@@ -152,6 +154,10 @@ __all__ = [
     "PermissionDenied",
     "PixelBox",
     "PixelPolygon",
+    "PlotBin",
+    "PlotLine",
+    "PlotMark",
+    "PlotPoint",
     "PredictResult",
     "Prediction",
     "Quality",
@@ -196,6 +202,11 @@ _OF_THEIR_OWN = {
     "Client": "client",
     "AsyncClient": "async_client",
     "Interaction": "described.interaction",
+    "InterpretabilityPlot": "described.plots",
+    "PlotBin": "described.plots",
+    "PlotLine": "described.plots",
+    "PlotMark": "described.plots",
+    "PlotPoint": "described.plots",
     "Faithfulness": "described.trust",
     "Quality": "described.trust",
     "Reason": "views.reasons",

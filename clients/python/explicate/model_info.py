@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from explicate.described.compared_with import BaselineGroup
 from explicate.described.decisions import DecisionRule
+from explicate.described.plots import InterpretabilityPlot
 from explicate.described.standards import RequiredStandard, StandardVerdict
 from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE
 from explicate.json_documents import JsonAnswer
@@ -248,7 +249,8 @@ class InterpretabilityFigure:
 class InterpretabilityMetric:
     """One metric: its figures, the main one first, and in a sentence what they say.
 
-    missing: why it could not be measured; empty where it was, and then there are no figures.
+    missing: why it could not be measured, and then there are no figures; empty where it was. plots: what it looks like
+    over the inputs; none where there is nothing to see, and in bundles of before there were any.
     """
 
     id: str
@@ -256,6 +258,7 @@ class InterpretabilityMetric:
     sentence: str
     figures: tuple[InterpretabilityFigure, ...]
     missing: str
+    plots: tuple[InterpretabilityPlot, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { endsOf, figuresOf, nameOf, numberOf, removalCurve, scales, spanOf, testFigures, written } from "../../../console/explicate_console/static/models/measured.js";
+import { plotTable, plotWords, readPlot } from "../../../console/explicate_console/static/models/plotted.js";
 import { criteriaOf, decisionsOf, isRefused, verdictOf } from "../../../console/explicate_console/static/models/standards.js";
 import { byModel, kindOf, labelsOf, servedBy, stateOf, tally } from "../../../console/explicate_console/static/models/statuses.js";
 
@@ -78,4 +79,49 @@ test("the list has models in their order and the newest version first, and says 
   assert.deepEqual(byModel(statuses).map(({ model, versions }) => [model, versions.map(({ version }) => version)]), [["a", [10, 1]], ["b", [undefined]]]);
   assert.equal(tally(statuses), "3 versions of 2 models: 1 ready, 2 failed");
   assert.deepEqual(labelsOf({ labels: ["live"], previousOf: ["live", "best"] }).map(({ text }) => text), ["live", "previous", "previous of best"]);
+});
+
+const LINES = {
+  title: "Without the parts named first", x: "share of the parts removed", y: "fall of the answer",
+  lines: [
+    { name: "by the explanation", points: [{ x: 0.01, y: 0.1, interval: { lower: 0.05, upper: 0.2 } }, { x: 0.5, y: 0.62, interval: { lower: 0.6, upper: 0.71 } }] },
+    { name: "at random", dashed: true, points: [{ x: 0.01, interval: { lower: -0.03 } }, { x: 0.5, y: "NaN" }] },
+  ],
+};
+const BINS = { title: "Model rows", x: "rows for each part", y: "texts", bins: [{ upper: 1.5, count: 7 }, { lower: 1.5, upper: 3 }, { lower: 3, upper: 4.5, count: 2 }], marks: [{ name: "median", value: 1.25 }] };
+
+test("a line has the points that are numbers, and axes that hold them, their whiskers and 0", () => {
+  const plot = readPlot(LINES);
+  assert.deepEqual(plot.lines.map(({ name, dashed, points }) => [name, dashed, points.length]), [["by the explanation", false, 2], ["at random", true, 1]]);
+  assert.deepEqual(plot.lines[1].points, [{ x: 0.01, y: 0, lower: -0.03, upper: 0 }]);
+  assert.deepEqual(plot.across, { from: 0, to: 0.5, ticks: [0, 0.1, 0.2, 0.3, 0.4, 0.5] });
+  assert.equal(plot.up.from <= -0.03 && plot.up.to >= 0.71 && plot.up.ticks.includes(0), true);
+  assert.deepEqual([plot.up.from, plot.up.to], [plot.up.ticks[0], plot.up.ticks.at(-1)]);
+});
+
+test("a histogram counts in whole inputs, and holds its marks", () => {
+  const plot = readPlot({ ...BINS, marks: [...BINS.marks, { name: "beyond", value: 6 }] });
+  assert.deepEqual(plot.bins.map(({ count }) => count), [7, 0, 2]);
+  assert.deepEqual([plot.across.from, plot.across.to], [0, 6]);
+  assert.equal(plot.up.ticks.every(Number.isInteger) && plot.up.to >= 7, true);
+  assert.deepEqual(readPlot({ bins: [{ upper: 1, count: 1 }] }).up.ticks, [0, 1]);
+});
+
+test("a plot has words and a table for those who do not see it", () => {
+  assert.equal(plotWords(readPlot(LINES)), "Without the parts named first: fall of the answer by share of the parts removed. by the explanation: from 0.100 at 0.01 to 0.620 at 0.5; at random: from 0.000 at 0.01 to 0.000 at 0.01.");
+  assert.equal(plotWords(readPlot(BINS)), "Model rows: texts by rows for each part. Most, 7, from 0.000 to 1.500. median: 1.250.");
+  const table = plotTable(readPlot(LINES), 0.9);
+  assert.deepEqual(table.heads, ["Line", "share of the parts removed", "fall of the answer", "90 % interval"]);
+  assert.deepEqual(table.rows.at(-1), ["at random", "0.01", "0.000", "-0.030 to 0.000"]);
+  assert.deepEqual(plotTable(readPlot(BINS)).rows, [["0.000 to 1.500", "7"], ["3.000 to 4.500", "2"]]);
+});
+
+test("a plot with nothing to draw is none", () => {
+  assert.equal(readPlot({}), null);
+  assert.equal(readPlot({ lines: [{ points: [{ x: "NaN" }] }], bins: [{ lower: 1, upper: 1 }] }), null);
+});
+
+test("a line that is flat at 0 has an axis all the same", () => {
+  const plot = readPlot({ lines: [{ points: [{ x: 0 }] }] });
+  assert.deepEqual([plot.across.ticks, plot.up.ticks], [[0, 1], [0, 1]]);
 });

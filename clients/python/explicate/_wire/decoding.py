@@ -14,7 +14,7 @@ from explicate import model_info, results
 from explicate._wire import option_fields
 from explicate._wire.change_fields import cell_value, found_change
 from explicate._wire.option_fields import copied, name_of
-from explicate.described import decisions, interaction, standards, text_sections, usage
+from explicate.described import decisions, interaction, plots, standards, text_sections, usage
 from explicate.described.compared_with import BaselineGroup, BaselineUsed
 from explicate.described.trust import Faithfulness, Quality
 from explicate.inputs import Image, Input
@@ -144,7 +144,21 @@ def _interpretability_metric(metric: bundle_pb.InterpretabilityMetric) -> model_
         copied(model_info.InterpretabilityFigure, one, interval=(one.interval.lower, one.interval.upper))
         for one in metric.figures
     )
-    return copied(model_info.InterpretabilityMetric, metric, figures=figures)
+    return copied(model_info.InterpretabilityMetric, metric, figures=figures, plots=tuple(map(_plot, metric.plots)))
+
+
+def _plot(plot: bundle_pb.InterpretabilityPlot) -> plots.InterpretabilityPlot:
+    return copied(
+        plots.InterpretabilityPlot,
+        plot,
+        lines=tuple(copied(plots.PlotLine, one, points=tuple(map(_plot_point, one.points))) for one in plot.lines),
+        bins=tuple(copied(plots.PlotBin, one) for one in plot.bins),
+        marks=tuple(copied(plots.PlotMark, one) for one in plot.marks),
+    )
+
+
+def _plot_point(point: bundle_pb.PlotPoint) -> plots.PlotPoint:
+    return copied(plots.PlotPoint, point, interval=(point.interval.lower, point.interval.upper))
 
 
 def _ends(

@@ -776,6 +776,7 @@ class InterpretabilityMetric(_message.Message):
     SENTENCE_FIELD_NUMBER: _builtins.int
     FIGURES_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
+    PLOTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id."""
     title: _builtins.str
@@ -788,6 +789,12 @@ class InterpretabilityMetric(_message.Message):
     def figures(self) -> _containers.RepeatedCompositeFieldContainer[Global___InterpretabilityFigure]:
         """Its figures, the main one first."""
 
+    @_builtins.property
+    def plots(self) -> _containers.RepeatedCompositeFieldContainer[Global___InterpretabilityPlot]:
+        """What its figures look like over the inputs, at most 8; none where there is nothing to see. Bundles that were measured
+        before there were any have none.
+        """
+
     def __init__(
         self,
         *,
@@ -796,14 +803,185 @@ class InterpretabilityMetric(_message.Message):
         sentence: _builtins.str = ...,
         figures: _abc.Iterable[Global___InterpretabilityFigure] | None = ...,
         missing: _builtins.str = ...,
+        plots: _abc.Iterable[Global___InterpretabilityPlot] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["figures", b"figures", "id", b"id", "missing", b"missing", "sentence", b"sentence", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["figures", b"figures", "id", b"id", "missing", b"missing", "plots", b"plots", "sentence", b"sentence", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InterpretabilityMetric: _TypeAlias = InterpretabilityMetric  # noqa: Y015
+
+@_typing.final
+class InterpretabilityPlot(_message.Message):
+    """InterpretabilityPlot is a plot of a metric over the inputs, as numbers: either lines, or a histogram of bins. It has
+    nothing of any single input.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TITLE_FIELD_NUMBER: _builtins.int
+    X_FIELD_NUMBER: _builtins.int
+    Y_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    BINS_FIELD_NUMBER: _builtins.int
+    MARKS_FIELD_NUMBER: _builtins.int
+    title: _builtins.str
+    """What it shows, such as "Without the parts named first"."""
+    x: _builtins.str
+    """What its horizontal axis counts, such as "share of the parts removed"."""
+    y: _builtins.str
+    """What its vertical axis counts, such as "fall of the answer"."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlotLine]:
+        """Lines over one pair of axes, at most 8."""
+
+    @_builtins.property
+    def bins(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlotBin]:
+        """Equal steps without gaps, in their order, at most 100."""
+
+    @_builtins.property
+    def marks(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlotMark]:
+        """Values on the horizontal axis of a histogram that say where it lies, at most 8."""
+
+    def __init__(
+        self,
+        *,
+        title: _builtins.str = ...,
+        x: _builtins.str = ...,
+        y: _builtins.str = ...,
+        lines: _abc.Iterable[Global___PlotLine] | None = ...,
+        bins: _abc.Iterable[Global___PlotBin] | None = ...,
+        marks: _abc.Iterable[Global___PlotMark] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bins", b"bins", "lines", b"lines", "marks", b"marks", "title", b"title", "x", b"x", "y", b"y"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InterpretabilityPlot: _TypeAlias = InterpretabilityPlot  # noqa: Y015
+
+@_typing.final
+class PlotLine(_message.Message):
+    """PlotLine is a line of a plot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    DASHED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What it is of, such as "by the explanation"."""
+    dashed: _builtins.bool
+    """Whether it is what the others are compared with, such as what random parts would do."""
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlotPoint]:
+        """Its points from left to right, at most 100."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        points: _abc.Iterable[Global___PlotPoint] | None = ...,
+        dashed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dashed", b"dashed", "name", b"name", "points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlotLine: _TypeAlias = PlotLine  # noqa: Y015
+
+@_typing.final
+class PlotPoint(_message.Message):
+    """PlotPoint is a point of a line: a statistic over the inputs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    X_FIELD_NUMBER: _builtins.int
+    Y_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    x: _builtins.float
+    """Where it is."""
+    y: _builtins.float
+    """How high it is."""
+    @_builtins.property
+    def interval(self) -> Global___Interval:
+        """Where its height lies, with the confidence of the metrics' intervals."""
+
+    def __init__(
+        self,
+        *,
+        x: _builtins.float = ...,
+        y: _builtins.float = ...,
+        interval: Global___Interval | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "x", b"x", "y", b"y"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlotPoint: _TypeAlias = PlotPoint  # noqa: Y015
+
+@_typing.final
+class PlotBin(_message.Message):
+    """PlotBin is how many of the inputs fall into a step of a histogram."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOWER_FIELD_NUMBER: _builtins.int
+    UPPER_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    lower: _builtins.float
+    """Where the step begins."""
+    upper: _builtins.float
+    """Where it ends; the last step has its end, the others do not."""
+    count: _builtins.int
+    """Inputs in it."""
+    def __init__(
+        self,
+        *,
+        lower: _builtins.float = ...,
+        upper: _builtins.float = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "lower", b"lower", "upper", b"upper"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlotBin: _TypeAlias = PlotBin  # noqa: Y015
+
+@_typing.final
+class PlotMark(_message.Message):
+    """PlotMark is a value that stands out on a plot's horizontal axis."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What it is, such as "median"."""
+    value: _builtins.float
+    """Where it is."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlotMark: _TypeAlias = PlotMark  # noqa: Y015
 
 @_typing.final
 class InterpretabilityFigure(_message.Message):

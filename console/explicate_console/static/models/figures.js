@@ -2,6 +2,7 @@
 import { html } from "/static/vendor/htm-preact-standalone.js";
 import { count, when } from "/static/format.js";
 import { endsOf, figuresOf, numberOf, readingOf, removalCurve, scales, spanOf, testFigures, written } from "/static/models/measured.js";
+import { Plots } from "/static/models/plots.js";
 import { percent } from "/static/models/statuses.js";
 import { criteriaOf, decisionsOf, verdictOf } from "/static/models/standards.js";
 import { RemovalCurve, Strips } from "/static/models/strips.js";
@@ -80,12 +81,13 @@ export function Interpretability({ bundle }) {
   const measured = bundle.interpretability;
   if (!measured?.metrics?.length) return html`<section><h2>How well it can be explained</h2><p>That was not measured at export (explicate export --evaluate does it).</p></section>`;
   const missing = measured.metrics.filter((metric) => metric.missing);
+  const plotted = measured.metrics.some((metric) => metric.plots?.length);
   return html`<section><h2>How well it can be explained</h2>
     <p class="quiet">Measured at export on ${count(measured.inputs)} held-out inputs, explained by kernel-shap at its defaults on ${measured.runtime}; dots are figures, whiskers ${percent(measured.confidence)} intervals. Do not choose a model by one of these alone: a constant model is perfectly cheap to explain.</p>
     <div class="metrics">${measured.metrics.filter((metric) => !metric.missing).map((metric) => html`<${Metric} key=${metric.id} metric=${metric} confidence=${measured.confidence} />`)}</div>
     ${missing.length > 0 && html`<details><summary>${missing.length} more could not be measured</summary><ul>${missing.map((metric) => html`<li dir="auto"><b>${metric.title}</b>: ${metric.missing}</li>`)}</ul></details>`}
     <details><summary>What it rests on</summary><p>Seed ${measured.seed ?? 0}, evaluator version ${measured.evaluatorVersion}; figures of two versions of the evaluator are not comparable. Held-out rows: <code class="digest">${measured.rowsSha256}</code></p>
-      <p>The figures of each single input, and the curves of removal and distributions made of them, are not in the bundle: the run's report and interpretability.json have them.</p></details></section>`;
+      <p>${plotted ? "The figures of each single input are not in the bundle: the run's interpretability.json has them." : "The figures of each single input, and plots of them, are not in this bundle: the run's interpretability.json and report have them. Exporting the run anew with --evaluate adds the plots."}</p></details></section>`;
 }
 
 function Metric({ metric, confidence }) {
@@ -95,5 +97,6 @@ function Metric({ metric, confidence }) {
     <p dir="auto">${metric.sentence}</p>
     ${curve.length > 1 && html`<${RemovalCurve} points=${curve} title=${metric.title} />`}
     ${scales(figures).map((scale) => html`<${Strips} ...${scale} caption=${metric.title} confidence=${confidence} />`)}
+    <${Plots} plots=${metric.plots} confidence=${confidence} />
     <details><summary>How to read it</summary><p>${readingOf(metric) || "This page has no words for this metric."} It rests on ${count(figures[0]?.inputs ?? 0)} of the inputs.</p></details></article>`;
 }

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file explicate/v1/bundle.proto.
  */
 export const file_explicate_v1_bundle: GenFile = /*@__PURE__*/
-  fileDesc("ChlleHBsaWNhdGUvdjEvYnVuZGxlLnByb3RvEgxleHBsaWNhdGUudjEimQoKBkJ1bmRsZRIWCg5mb3JtYXRfdmVyc2lvbhgBIAEoBRINCgVtb2RlbBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgFEikKBGtpbmQYBCABKA4yFy5leHBsaWNhdGUudjEuTW9kZWxLaW5kQgIYARIUCgxjbGFzc19sYWJlbHMYBSADKAkSJgoEdGV4dBgGIAEoCzIYLmV4cGxpY2F0ZS52MS5UZXh0U2NoZW1hEhEKCXByZWNpc2lvbhgHIAEoCRInCgVmaWxlcxgIIAMoCzIYLmV4cGxpY2F0ZS52MS5CdW5kbGVGaWxlEhgKEGdvbGRlbl90b2xlcmFuY2UYCSABKAESLAoKcHJvdmVuYW5jZRgKIAEoCzIYLmV4cGxpY2F0ZS52MS5Qcm92ZW5hbmNlEjIKB21ldHJpY3MYCyADKAsyIS5leHBsaWNhdGUudjEuQnVuZGxlLk1ldHJpY3NFbnRyeRIvCgtjcmVhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPQoTZ29sZGVuX2F0dHJpYnV0aW9ucxgNIAEoCzIgLmV4cGxpY2F0ZS52MS5Hb2xkZW5BdHRyaWJ1dGlvbnMSJQoYZ29sZGVuX3JlZHVjZWRfdG9sZXJhbmNlGA4gASgBSACIAQESLAoHdGFidWxhchgPIAEoCzIbLmV4cGxpY2F0ZS52MS5UYWJ1bGFyU2NoZW1hEhgKC3RhcmdldF9uYW1lGBAgASgJSAGIAQESKAoFaW1hZ2UYESABKAsyGS5leHBsaWNhdGUudjEuSW1hZ2VTY2hlbWESKwoKaW5wdXRfa2luZBgSIAEoDjIXLmV4cGxpY2F0ZS52MS5JbnB1dEtpbmQSKgoJb2JqZWN0aXZlGBMgASgOMhcuZXhwbGljYXRlLnYxLk9iamVjdGl2ZRImCgd2ZXJkaWN0GBQgASgLMhUuZXhwbGljYXRlLnYxLlZlcmRpY3QSQwoQbWV0cmljX2ludGVydmFscxgVIAMoCzIpLmV4cGxpY2F0ZS52MS5CdW5kbGUuTWV0cmljSW50ZXJ2YWxzRW50cnkSFQoNbG9naXRfb2Zmc2V0cxgWIAMoARIsCgh2YXJpYW50cxgXIAMoCzIaLmV4cGxpY2F0ZS52MS5Nb2RlbFZhcmlhbnQSOAoQaW50ZXJwcmV0YWJpbGl0eRgYIAEoCzIeLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5Ei8KCHN0YW5kYXJkGDIgASgLMh0uZXhwbGljYXRlLnYxLlN0YW5kYXJkVmVyZGljdBIsCghkZWNpc2lvbhg7IAEoCzIaLmV4cGxpY2F0ZS52MS5EZWNpc2lvblJ1bGUSGAoLdGVtcGVyYXR1cmUYPCABKAFIAogBARIdChB0ZXN0X3Jvd3Nfc2hhMjU2GD8gASgJSAOIAQEaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaTgoUTWV0cmljSW50ZXJ2YWxzRW50cnkSCwoDa2V5GAEgASgJEiUKBXZhbHVlGAIgASgLMhYuZXhwbGljYXRlLnYxLkludGVydmFsOgI4AUIbChlfZ29sZGVuX3JlZHVjZWRfdG9sZXJhbmNlQg4KDF90YXJnZXRfbmFtZUIOCgxfdGVtcGVyYXR1cmVCEwoRX3Rlc3Rfcm93c19zaGEyNTYiYAoMRGVjaXNpb25SdWxlEjMKCnRocmVzaG9sZHMYASADKAsyHy5leHBsaWNhdGUudjEuRGVjaXNpb25UaHJlc2hvbGQSDQoFY29zdHMYAiADKAESDAoEcm93cxgDIAEoAyJmChFEZWNpc2lvblRocmVzaG9sZBINCgVsYWJlbBgBIAEoCRIRCgl0aHJlc2hvbGQYAiABKAESDAoEZ29hbBgDIAEoCRIOCgZyZWNhbGwYBCABKAESEQoJcHJlY2lzaW9uGAUgASgBIsABCg9TdGFuZGFyZFZlcmRpY3QSDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg4KBnNoYTI1NhgDIAEoCRIPCgd2ZXJkaWN0GAQgASgJEgwKBHJvd3MYBSABKAMSEwoLcm93c19zaGEyNTYYBiABKAkSCwoDbWV0GAcgASgFEg4KBmp1ZGdlZBgIIAEoBRItCgd3YWl2ZXJzGAkgAygLMhwuZXhwbGljYXRlLnYxLlN0YW5kYXJkV2FpdmVyIk4KDlN0YW5kYXJkV2FpdmVyEhMKC3JlcXVpcmVtZW50GAEgASgJEgsKA3dobxgCIAEoCRILCgN3aHkYAyABKAkSDQoFdW50aWwYBCABKAkiugEKDE1vZGVsVmFyaWFudBIRCglwcmVjaXNpb24YASABKAkSDAoEZmlsZRgCIAEoCRIYChBvdXRwdXRfdG9sZXJhbmNlGAMgASgBEhkKEW91dHB1dF9kaWZmZXJlbmNlGAQgASgBEh0KFWF0dHJpYnV0aW9uX3RvbGVyYW5jZRgFIAEoARIeChZhdHRyaWJ1dGlvbl9kaWZmZXJlbmNlGAYgASgBEhUKDW9yZGVyZWRfcGFpcnMYByABKAUivAEKEEludGVycHJldGFiaWxpdHkSNQoHbWV0cmljcxgBIAMoCzIkLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5TWV0cmljEg4KBmlucHV0cxgCIAEoBRITCgtyb3dzX3NoYTI1NhgDIAEoCRIMCgRzZWVkGAQgASgNEhIKCmNvbmZpZGVuY2UYBSABKAESGQoRZXZhbHVhdG9yX3ZlcnNpb24YBiABKAkSDwoHcnVudGltZRgHIAEoCSKNAQoWSW50ZXJwcmV0YWJpbGl0eU1ldHJpYxIKCgJpZBgBIAEoCRINCgV0aXRsZRgCIAEoCRIQCghzZW50ZW5jZRgDIAEoCRI1CgdmaWd1cmVzGAQgAygLMiQuZXhwbGljYXRlLnYxLkludGVycHJldGFiaWxpdHlGaWd1cmUSDwoHbWlzc2luZxgFIAEoCSJvChZJbnRlcnByZXRhYmlsaXR5RmlndXJlEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAESKAoIaW50ZXJ2YWwYAyABKAsyFi5leHBsaWNhdGUudjEuSW50ZXJ2YWwSDgoGaW5wdXRzGAQgASgFIigKCEludGVydmFsEg0KBWxvd2VyGAEgASgBEg0KBXVwcGVyGAIgASgBIuUBCgdWZXJkaWN0Eg4KBm1ldHJpYxgBIAEoCRINCgV0aXRsZRgCIAEoCRIZChFzbWFsbGVyX2lzX2JldHRlchgDIAEoCBINCgV2YWx1ZRgEIAEoARIoCghpbnRlcnZhbBgFIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbBIjCgZyaXZhbHMYBiADKAsyEy5leHBsaWNhdGUudjEuUml2YWwSDgoGbGVhcm50GAcgASgIEgwKBHJvd3MYCCABKAMSEgoKY29uZmlkZW5jZRgJIAEoARIQCghzZW50ZW5jZRgKIAEoCSKXAQoFUml2YWwSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoARIoCghpbnRlcnZhbBgDIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbBISCgpkaWZmZXJlbmNlGAQgASgBEjMKE2RpZmZlcmVuY2VfaW50ZXJ2YWwYBSABKAsyFi5leHBsaWNhdGUudjEuSW50ZXJ2YWwi2AEKC0ltYWdlU2NoZW1hEg0KBXdpZHRoGAEgASgFEg4KBmhlaWdodBgCIAEoBRIaCg1zaG9ydGVzdF9lZGdlGAMgASgFSACIAQESLAoKcmVzYW1wbGluZxgEIAEoDjIYLmV4cGxpY2F0ZS52MS5SZXNhbXBsaW5nEhcKCnBhdGNoX3NpemUYBSABKAVIAYgBARITCgtyb3VuZHNfZG93bhgGIAEoCBIRCglzdHJldGNoZWQYByABKAhCEAoOX3Nob3J0ZXN0X2VkZ2VCDQoLX3BhdGNoX3NpemUi9AIKDVRhYnVsYXJTY2hlbWESKwoHY29sdW1ucxgBIAMoCzIaLmV4cGxpY2F0ZS52MS5Db2x1bW5TY2hlbWESFwoPYmFja2dyb3VuZF9yb3dzGAIgASgFEhcKD2xpbWVfc3RhdGlzdGljcxgDIAEoCBIVCg1taXNzaW5nX3dvcmRzGAQgAygJEi0KCGxlZnRfb3V0GAUgAygLMhsuZXhwbGljYXRlLnYxLkxlZnRPdXRDb2x1bW4SFQoNY29udHJpYnV0aW9ucxgGIAEoCBInCgRmb3JtGAcgASgOMhkuZXhwbGljYXRlLnYxLlRhYnVsYXJGb3JtEicKBXBhaXJzGAggAygLMhguZXhwbGljYXRlLnYxLkNvbHVtblBhaXISJQoFdHJlZXMYESABKAsyFi5leHBsaWNhdGUudjEuVHJlZVN1bXMSLgoJYmFzZWxpbmVzGEYgAygLMhsuZXhwbGljYXRlLnYxLkJhc2VsaW5lR3JvdXAiUAoNQmFzZWxpbmVHcm91cBIMCgRuYW1lGAEgASgJEgoKAm9mGAIgASgJEhcKD3N1bW1hcmlzZWRfcm93cxgDIAEoAxIMCgRyb3dzGAQgASgFInIKCFRyZWVTdW1zEg8KB21pc3NpbmcYASABKAkSFQoNcHJvYmFiaWxpdGllcxgCIAEoCBINCgV0cmVlcxgDIAEoBRIOCgZsZWF2ZXMYBCABKAUSEAoIZmVhdHVyZXMYBSABKAUSDQoFZGVwdGgYBiABKAUiKwoKQ29sdW1uUGFpchINCgVmaXJzdBgBIAEoCRIOCgZzZWNvbmQYAiABKAkiPAoITW9ub3RvbmUSEgoKZGVjcmVhc2luZxgBIAEoCBISCgVsYWJlbBgCIAEoCUgAiAEBQggKBl9sYWJlbCJACg1MZWZ0T3V0Q29sdW1uEgwKBG5hbWUYASABKAkSDgoGcmVhc29uGAIgASgJEhEKCWZvcmJpZGRlbhgDIAEoCCJXCg5OdW1iZXJOb3RhdGlvbhIPCgdkZWNpbWFsGAEgASgJEhEKCXRob3VzYW5kcxgCIAEoCRIMCgR1bml0GAMgASgJEhMKC3BhcmVudGhlc2VzGAQgASgIIkQKDERhdGVOb3RhdGlvbhImCgVvcmRlchgBIAEoDjIXLmV4cGxpY2F0ZS52MS5EYXRlT3JkZXISDAoEdGltZRgCIAEoCCK5AgoMQ29sdW1uU2NoZW1hEgwKBG5hbWUYASABKAkSJgoEdHlwZRgCIAEoDjIYLmV4cGxpY2F0ZS52MS5Db2x1bW5UeXBlEhIKCmNhdGVnb3JpZXMYAyADKAkSEgoFZ3JvdXAYBCABKAlIAIgBARIWCg5tYXlfYmVfbWlzc2luZxgFIAEoCBI1Cg9udW1iZXJfbm90YXRpb24YBiABKAsyHC5leHBsaWNhdGUudjEuTnVtYmVyTm90YXRpb24SMQoNZGF0ZV9ub3RhdGlvbhgHIAEoCzIaLmV4cGxpY2F0ZS52MS5EYXRlTm90YXRpb24SFQoNbWlzc2luZ193b3JkcxgIIAMoCRIoCghtb25vdG9uZRgJIAEoCzIWLmV4cGxpY2F0ZS52MS5Nb25vdG9uZUIICgZfZ3JvdXAi0wEKEkdvbGRlbkF0dHJpYnV0aW9ucxIOCgZtZXRob2QYASABKAkSFgoObWV0aG9kX3ZlcnNpb24YAiABKAkSDAoEc2VlZBgDIAEoDRIeChZldmFsdWF0aW9uc19wZXJfcGxheWVyGAQgASgFEhEKCXRvbGVyYW5jZRgFIAEoARIVCghzZWdtZW50cxgGIAEoBUgAiAEBEhwKD3BsYXllcnNfdmVyc2lvbhgWIAEoBUgBiAEBQgsKCV9zZWdtZW50c0ISChBfcGxheWVyc192ZXJzaW9uIv0BCgpUZXh0U2NoZW1hEhIKCm1heF90b2tlbnMYASABKAUSDgoGaW5wdXRzGAIgAygJEhYKDmZpcnN0X3Bvc2l0aW9uGAMgASgFEhIKCnBhZGRpbmdfaWQYBCABKAMSFAoHbWFza19pZBgFIAEoA0gAiAEBEhYKDnRva2VuX2Ryb3BwaW5nGAYgASgIEg0KBXBhaXJzGAcgASgIEikKCWZvcmJpZGRlbhgIIAMoCzIWLmV4cGxpY2F0ZS52MS5Xb3JkTGlzdBIZChFwcmV2aWV3X2V4cGxhaW5lchgJIAEoCBIQCghncmFkaWVudBgKIAEoCEIKCghfbWFza19pZCIZCghXb3JkTGlzdBINCgV3b3JkcxgBIAMoCSI+CgpCdW5kbGVGaWxlEgwKBG5hbWUYASABKAkSDgoGc2hhMjU2GAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAMi2QEKClByb3ZlbmFuY2USEgoKYmFzZV9tb2RlbBgBIAEoCRITCgtkYXRhX3NoYTI1NhgCIAEoCRIMCgRzZWVkGAMgASgNEkEKDXRvb2xfdmVyc2lvbnMYBCADKAsyKi5leHBsaWNhdGUudjEuUHJvdmVuYW5jZS5Ub29sVmVyc2lvbnNFbnRyeRIcChRtYXhfbG9naXRfZGlmZmVyZW5jZRgFIAEoARozChFUb29sVmVyc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBKmoKCUlucHV0S2luZBIaChZJTlBVVF9LSU5EX1VOU1BFQ0lGSUVEEAASEwoPSU5QVVRfS0lORF9URVhUEAESFgoSSU5QVVRfS0lORF9UQUJVTEFSEAISFAoQSU5QVVRfS0lORF9JTUFHRRADKnkKCU9iamVjdGl2ZRIZChVPQkpFQ1RJVkVfVU5TUEVDSUZJRUQQABIcChhPQkpFQ1RJVkVfQ0xBU1NJRklDQVRJT04QARIZChVPQkpFQ1RJVkVfTVVMVElfTEFCRUwQAhIYChRPQkpFQ1RJVkVfUkVHUkVTU0lPThADKokBCgpSZXNhbXBsaW5nEhoKFlJFU0FNUExJTkdfVU5TUEVDSUZJRUQQABIWChJSRVNBTVBMSU5HX05FQVJFU1QQARIXChNSRVNBTVBMSU5HX0JJTElORUFSEAISFgoSUkVTQU1QTElOR19CSUNVQklDEAMSFgoSUkVTQU1QTElOR19MQU5DWk9TEAQqXgoLVGFidWxhckZvcm0SHAoYVEFCVUxBUl9GT1JNX1VOU1BFQ0lGSUVEEAASGQoVVEFCVUxBUl9GT1JNX0FERElUSVZFEAESFgoSVEFCVUxBUl9GT1JNX1BBSVJTEAIqeAoJRGF0ZU9yZGVyEhoKFkRBVEVfT1JERVJfVU5TUEVDSUZJRUQQABIZChVEQVRFX09SREVSX1lFQVJfRklSU1QQARIYChREQVRFX09SREVSX0RBWV9GSVJTVBACEhoKFkRBVEVfT1JERVJfTU9OVEhfRklSU1QQAyqjAQoKQ29sdW1uVHlwZRIbChdDT0xVTU5fVFlQRV9VTlNQRUNJRklFRBAAEhYKEkNPTFVNTl9UWVBFX05VTUJFUhABEhgKFENPTFVNTl9UWVBFX0NBVEVHT1JZEAISFwoTQ09MVU1OX1RZUEVfQk9PTEVBThADEhcKE0NPTFVNTl9UWVBFX09SRElOQUwQBBIUChBDT0xVTU5fVFlQRV9EQVRFEAUq4gIKCU1vZGVsS2luZBIaChZNT0RFTF9LSU5EX1VOU1BFQ0lGSUVEEAASIgoeTU9ERUxfS0lORF9URVhUX0NMQVNTSUZJQ0FUSU9OEAESJQohTU9ERUxfS0lORF9UQUJVTEFSX0NMQVNTSUZJQ0FUSU9OEAISIQodTU9ERUxfS0lORF9UQUJVTEFSX1JFR1JFU1NJT04QAxIjCh9NT0RFTF9LSU5EX0lNQUdFX0NMQVNTSUZJQ0FUSU9OEAQSHgoaTU9ERUxfS0lORF9URVhUX1JFR1JFU1NJT04QBRIfChtNT0RFTF9LSU5EX1RFWFRfTVVMVElfTEFCRUwQBhIiCh5NT0RFTF9LSU5EX1RBQlVMQVJfTVVMVElfTEFCRUwQBxIgChxNT0RFTF9LSU5EX0lNQUdFX01VTFRJX0xBQkVMEAgSHwobTU9ERUxfS0lORF9JTUFHRV9SRUdSRVNTSU9OEAlCPAoQZGV2LmV4cGxpY2F0ZS52MVABWiZleHBsaWNhdGUuZGV2L2V4cGxpY2F0ZS92MTtleHBsaWNhdGV2MWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChlleHBsaWNhdGUvdjEvYnVuZGxlLnByb3RvEgxleHBsaWNhdGUudjEimQoKBkJ1bmRsZRIWCg5mb3JtYXRfdmVyc2lvbhgBIAEoBRINCgVtb2RlbBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgFEikKBGtpbmQYBCABKA4yFy5leHBsaWNhdGUudjEuTW9kZWxLaW5kQgIYARIUCgxjbGFzc19sYWJlbHMYBSADKAkSJgoEdGV4dBgGIAEoCzIYLmV4cGxpY2F0ZS52MS5UZXh0U2NoZW1hEhEKCXByZWNpc2lvbhgHIAEoCRInCgVmaWxlcxgIIAMoCzIYLmV4cGxpY2F0ZS52MS5CdW5kbGVGaWxlEhgKEGdvbGRlbl90b2xlcmFuY2UYCSABKAESLAoKcHJvdmVuYW5jZRgKIAEoCzIYLmV4cGxpY2F0ZS52MS5Qcm92ZW5hbmNlEjIKB21ldHJpY3MYCyADKAsyIS5leHBsaWNhdGUudjEuQnVuZGxlLk1ldHJpY3NFbnRyeRIvCgtjcmVhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPQoTZ29sZGVuX2F0dHJpYnV0aW9ucxgNIAEoCzIgLmV4cGxpY2F0ZS52MS5Hb2xkZW5BdHRyaWJ1dGlvbnMSJQoYZ29sZGVuX3JlZHVjZWRfdG9sZXJhbmNlGA4gASgBSACIAQESLAoHdGFidWxhchgPIAEoCzIbLmV4cGxpY2F0ZS52MS5UYWJ1bGFyU2NoZW1hEhgKC3RhcmdldF9uYW1lGBAgASgJSAGIAQESKAoFaW1hZ2UYESABKAsyGS5leHBsaWNhdGUudjEuSW1hZ2VTY2hlbWESKwoKaW5wdXRfa2luZBgSIAEoDjIXLmV4cGxpY2F0ZS52MS5JbnB1dEtpbmQSKgoJb2JqZWN0aXZlGBMgASgOMhcuZXhwbGljYXRlLnYxLk9iamVjdGl2ZRImCgd2ZXJkaWN0GBQgASgLMhUuZXhwbGljYXRlLnYxLlZlcmRpY3QSQwoQbWV0cmljX2ludGVydmFscxgVIAMoCzIpLmV4cGxpY2F0ZS52MS5CdW5kbGUuTWV0cmljSW50ZXJ2YWxzRW50cnkSFQoNbG9naXRfb2Zmc2V0cxgWIAMoARIsCgh2YXJpYW50cxgXIAMoCzIaLmV4cGxpY2F0ZS52MS5Nb2RlbFZhcmlhbnQSOAoQaW50ZXJwcmV0YWJpbGl0eRgYIAEoCzIeLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5Ei8KCHN0YW5kYXJkGDIgASgLMh0uZXhwbGljYXRlLnYxLlN0YW5kYXJkVmVyZGljdBIsCghkZWNpc2lvbhg7IAEoCzIaLmV4cGxpY2F0ZS52MS5EZWNpc2lvblJ1bGUSGAoLdGVtcGVyYXR1cmUYPCABKAFIAogBARIdChB0ZXN0X3Jvd3Nfc2hhMjU2GD8gASgJSAOIAQEaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaTgoUTWV0cmljSW50ZXJ2YWxzRW50cnkSCwoDa2V5GAEgASgJEiUKBXZhbHVlGAIgASgLMhYuZXhwbGljYXRlLnYxLkludGVydmFsOgI4AUIbChlfZ29sZGVuX3JlZHVjZWRfdG9sZXJhbmNlQg4KDF90YXJnZXRfbmFtZUIOCgxfdGVtcGVyYXR1cmVCEwoRX3Rlc3Rfcm93c19zaGEyNTYiYAoMRGVjaXNpb25SdWxlEjMKCnRocmVzaG9sZHMYASADKAsyHy5leHBsaWNhdGUudjEuRGVjaXNpb25UaHJlc2hvbGQSDQoFY29zdHMYAiADKAESDAoEcm93cxgDIAEoAyJmChFEZWNpc2lvblRocmVzaG9sZBINCgVsYWJlbBgBIAEoCRIRCgl0aHJlc2hvbGQYAiABKAESDAoEZ29hbBgDIAEoCRIOCgZyZWNhbGwYBCABKAESEQoJcHJlY2lzaW9uGAUgASgBIsABCg9TdGFuZGFyZFZlcmRpY3QSDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg4KBnNoYTI1NhgDIAEoCRIPCgd2ZXJkaWN0GAQgASgJEgwKBHJvd3MYBSABKAMSEwoLcm93c19zaGEyNTYYBiABKAkSCwoDbWV0GAcgASgFEg4KBmp1ZGdlZBgIIAEoBRItCgd3YWl2ZXJzGAkgAygLMhwuZXhwbGljYXRlLnYxLlN0YW5kYXJkV2FpdmVyIk4KDlN0YW5kYXJkV2FpdmVyEhMKC3JlcXVpcmVtZW50GAEgASgJEgsKA3dobxgCIAEoCRILCgN3aHkYAyABKAkSDQoFdW50aWwYBCABKAkiugEKDE1vZGVsVmFyaWFudBIRCglwcmVjaXNpb24YASABKAkSDAoEZmlsZRgCIAEoCRIYChBvdXRwdXRfdG9sZXJhbmNlGAMgASgBEhkKEW91dHB1dF9kaWZmZXJlbmNlGAQgASgBEh0KFWF0dHJpYnV0aW9uX3RvbGVyYW5jZRgFIAEoARIeChZhdHRyaWJ1dGlvbl9kaWZmZXJlbmNlGAYgASgBEhUKDW9yZGVyZWRfcGFpcnMYByABKAUivAEKEEludGVycHJldGFiaWxpdHkSNQoHbWV0cmljcxgBIAMoCzIkLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5TWV0cmljEg4KBmlucHV0cxgCIAEoBRITCgtyb3dzX3NoYTI1NhgDIAEoCRIMCgRzZWVkGAQgASgNEhIKCmNvbmZpZGVuY2UYBSABKAESGQoRZXZhbHVhdG9yX3ZlcnNpb24YBiABKAkSDwoHcnVudGltZRgHIAEoCSLAAQoWSW50ZXJwcmV0YWJpbGl0eU1ldHJpYxIKCgJpZBgBIAEoCRINCgV0aXRsZRgCIAEoCRIQCghzZW50ZW5jZRgDIAEoCRI1CgdmaWd1cmVzGAQgAygLMiQuZXhwbGljYXRlLnYxLkludGVycHJldGFiaWxpdHlGaWd1cmUSDwoHbWlzc2luZxgFIAEoCRIxCgVwbG90cxgGIAMoCzIiLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5UGxvdCKuAQoUSW50ZXJwcmV0YWJpbGl0eVBsb3QSDQoFdGl0bGUYASABKAkSCQoBeBgCIAEoCRIJCgF5GAMgASgJEiUKBWxpbmVzGAQgAygLMhYuZXhwbGljYXRlLnYxLlBsb3RMaW5lEiMKBGJpbnMYBSADKAsyFS5leHBsaWNhdGUudjEuUGxvdEJpbhIlCgVtYXJrcxgGIAMoCzIWLmV4cGxpY2F0ZS52MS5QbG90TWFyayJRCghQbG90TGluZRIMCgRuYW1lGAEgASgJEicKBnBvaW50cxgCIAMoCzIXLmV4cGxpY2F0ZS52MS5QbG90UG9pbnQSDgoGZGFzaGVkGAMgASgIIksKCVBsb3RQb2ludBIJCgF4GAEgASgBEgkKAXkYAiABKAESKAoIaW50ZXJ2YWwYAyABKAsyFi5leHBsaWNhdGUudjEuSW50ZXJ2YWwiNgoHUGxvdEJpbhINCgVsb3dlchgBIAEoARINCgV1cHBlchgCIAEoARINCgVjb3VudBgDIAEoBSInCghQbG90TWFyaxIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgBIm8KFkludGVycHJldGFiaWxpdHlGaWd1cmUSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoARIoCghpbnRlcnZhbBgDIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbBIOCgZpbnB1dHMYBCABKAUiKAoISW50ZXJ2YWwSDQoFbG93ZXIYASABKAESDQoFdXBwZXIYAiABKAEi5QEKB1ZlcmRpY3QSDgoGbWV0cmljGAEgASgJEg0KBXRpdGxlGAIgASgJEhkKEXNtYWxsZXJfaXNfYmV0dGVyGAMgASgIEg0KBXZhbHVlGAQgASgBEigKCGludGVydmFsGAUgASgLMhYuZXhwbGljYXRlLnYxLkludGVydmFsEiMKBnJpdmFscxgGIAMoCzITLmV4cGxpY2F0ZS52MS5SaXZhbBIOCgZsZWFybnQYByABKAgSDAoEcm93cxgIIAEoAxISCgpjb25maWRlbmNlGAkgASgBEhAKCHNlbnRlbmNlGAogASgJIpcBCgVSaXZhbBIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgBEigKCGludGVydmFsGAMgASgLMhYuZXhwbGljYXRlLnYxLkludGVydmFsEhIKCmRpZmZlcmVuY2UYBCABKAESMwoTZGlmZmVyZW5jZV9pbnRlcnZhbBgFIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbCLYAQoLSW1hZ2VTY2hlbWESDQoFd2lkdGgYASABKAUSDgoGaGVpZ2h0GAIgASgFEhoKDXNob3J0ZXN0X2VkZ2UYAyABKAVIAIgBARIsCgpyZXNhbXBsaW5nGAQgASgOMhguZXhwbGljYXRlLnYxLlJlc2FtcGxpbmcSFwoKcGF0Y2hfc2l6ZRgFIAEoBUgBiAEBEhMKC3JvdW5kc19kb3duGAYgASgIEhEKCXN0cmV0Y2hlZBgHIAEoCEIQCg5fc2hvcnRlc3RfZWRnZUINCgtfcGF0Y2hfc2l6ZSL0AgoNVGFidWxhclNjaGVtYRIrCgdjb2x1bW5zGAEgAygLMhouZXhwbGljYXRlLnYxLkNvbHVtblNjaGVtYRIXCg9iYWNrZ3JvdW5kX3Jvd3MYAiABKAUSFwoPbGltZV9zdGF0aXN0aWNzGAMgASgIEhUKDW1pc3Npbmdfd29yZHMYBCADKAkSLQoIbGVmdF9vdXQYBSADKAsyGy5leHBsaWNhdGUudjEuTGVmdE91dENvbHVtbhIVCg1jb250cmlidXRpb25zGAYgASgIEicKBGZvcm0YByABKA4yGS5leHBsaWNhdGUudjEuVGFidWxhckZvcm0SJwoFcGFpcnMYCCADKAsyGC5leHBsaWNhdGUudjEuQ29sdW1uUGFpchIlCgV0cmVlcxgRIAEoCzIWLmV4cGxpY2F0ZS52MS5UcmVlU3VtcxIuCgliYXNlbGluZXMYRiADKAsyGy5leHBsaWNhdGUudjEuQmFzZWxpbmVHcm91cCJQCg1CYXNlbGluZUdyb3VwEgwKBG5hbWUYASABKAkSCgoCb2YYAiABKAkSFwoPc3VtbWFyaXNlZF9yb3dzGAMgASgDEgwKBHJvd3MYBCABKAUicgoIVHJlZVN1bXMSDwoHbWlzc2luZxgBIAEoCRIVCg1wcm9iYWJpbGl0aWVzGAIgASgIEg0KBXRyZWVzGAMgASgFEg4KBmxlYXZlcxgEIAEoBRIQCghmZWF0dXJlcxgFIAEoBRINCgVkZXB0aBgGIAEoBSIrCgpDb2x1bW5QYWlyEg0KBWZpcnN0GAEgASgJEg4KBnNlY29uZBgCIAEoCSI8CghNb25vdG9uZRISCgpkZWNyZWFzaW5nGAEgASgIEhIKBWxhYmVsGAIgASgJSACIAQFCCAoGX2xhYmVsIkAKDUxlZnRPdXRDb2x1bW4SDAoEbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkSEQoJZm9yYmlkZGVuGAMgASgIIlcKDk51bWJlck5vdGF0aW9uEg8KB2RlY2ltYWwYASABKAkSEQoJdGhvdXNhbmRzGAIgASgJEgwKBHVuaXQYAyABKAkSEwoLcGFyZW50aGVzZXMYBCABKAgiRAoMRGF0ZU5vdGF0aW9uEiYKBW9yZGVyGAEgASgOMhcuZXhwbGljYXRlLnYxLkRhdGVPcmRlchIMCgR0aW1lGAIgASgIIrkCCgxDb2x1bW5TY2hlbWESDAoEbmFtZRgBIAEoCRImCgR0eXBlGAIgASgOMhguZXhwbGljYXRlLnYxLkNvbHVtblR5cGUSEgoKY2F0ZWdvcmllcxgDIAMoCRISCgVncm91cBgEIAEoCUgAiAEBEhYKDm1heV9iZV9taXNzaW5nGAUgASgIEjUKD251bWJlcl9ub3RhdGlvbhgGIAEoCzIcLmV4cGxpY2F0ZS52MS5OdW1iZXJOb3RhdGlvbhIxCg1kYXRlX25vdGF0aW9uGAcgASgLMhouZXhwbGljYXRlLnYxLkRhdGVOb3RhdGlvbhIVCg1taXNzaW5nX3dvcmRzGAggAygJEigKCG1vbm90b25lGAkgASgLMhYuZXhwbGljYXRlLnYxLk1vbm90b25lQggKBl9ncm91cCLTAQoSR29sZGVuQXR0cmlidXRpb25zEg4KBm1ldGhvZBgBIAEoCRIWCg5tZXRob2RfdmVyc2lvbhgCIAEoCRIMCgRzZWVkGAMgASgNEh4KFmV2YWx1YXRpb25zX3Blcl9wbGF5ZXIYBCABKAUSEQoJdG9sZXJhbmNlGAUgASgBEhUKCHNlZ21lbnRzGAYgASgFSACIAQESHAoPcGxheWVyc192ZXJzaW9uGBYgASgFSAGIAQFCCwoJX3NlZ21lbnRzQhIKEF9wbGF5ZXJzX3ZlcnNpb24i/QEKClRleHRTY2hlbWESEgoKbWF4X3Rva2VucxgBIAEoBRIOCgZpbnB1dHMYAiADKAkSFgoOZmlyc3RfcG9zaXRpb24YAyABKAUSEgoKcGFkZGluZ19pZBgEIAEoAxIUCgdtYXNrX2lkGAUgASgDSACIAQESFgoOdG9rZW5fZHJvcHBpbmcYBiABKAgSDQoFcGFpcnMYByABKAgSKQoJZm9yYmlkZGVuGAggAygLMhYuZXhwbGljYXRlLnYxLldvcmRMaXN0EhkKEXByZXZpZXdfZXhwbGFpbmVyGAkgASgIEhAKCGdyYWRpZW50GAogASgIQgoKCF9tYXNrX2lkIhkKCFdvcmRMaXN0Eg0KBXdvcmRzGAEgAygJIj4KCkJ1bmRsZUZpbGUSDAoEbmFtZRgBIAEoCRIOCgZzaGEyNTYYAiABKAkSEgoKc2l6ZV9ieXRlcxgDIAEoAyLZAQoKUHJvdmVuYW5jZRISCgpiYXNlX21vZGVsGAEgASgJEhMKC2RhdGFfc2hhMjU2GAIgASgJEgwKBHNlZWQYAyABKA0SQQoNdG9vbF92ZXJzaW9ucxgEIAMoCzIqLmV4cGxpY2F0ZS52MS5Qcm92ZW5hbmNlLlRvb2xWZXJzaW9uc0VudHJ5EhwKFG1heF9sb2dpdF9kaWZmZXJlbmNlGAUgASgBGjMKEVRvb2xWZXJzaW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEqagoJSW5wdXRLaW5kEhoKFklOUFVUX0tJTkRfVU5TUEVDSUZJRUQQABITCg9JTlBVVF9LSU5EX1RFWFQQARIWChJJTlBVVF9LSU5EX1RBQlVMQVIQAhIUChBJTlBVVF9LSU5EX0lNQUdFEAMqeQoJT2JqZWN0aXZlEhkKFU9CSkVDVElWRV9VTlNQRUNJRklFRBAAEhwKGE9CSkVDVElWRV9DTEFTU0lGSUNBVElPThABEhkKFU9CSkVDVElWRV9NVUxUSV9MQUJFTBACEhgKFE9CSkVDVElWRV9SRUdSRVNTSU9OEAMqiQEKClJlc2FtcGxpbmcSGgoWUkVTQU1QTElOR19VTlNQRUNJRklFRBAAEhYKElJFU0FNUExJTkdfTkVBUkVTVBABEhcKE1JFU0FNUExJTkdfQklMSU5FQVIQAhIWChJSRVNBTVBMSU5HX0JJQ1VCSUMQAxIWChJSRVNBTVBMSU5HX0xBTkNaT1MQBCpeCgtUYWJ1bGFyRm9ybRIcChhUQUJVTEFSX0ZPUk1fVU5TUEVDSUZJRUQQABIZChVUQUJVTEFSX0ZPUk1fQURESVRJVkUQARIWChJUQUJVTEFSX0ZPUk1fUEFJUlMQAip4CglEYXRlT3JkZXISGgoWREFURV9PUkRFUl9VTlNQRUNJRklFRBAAEhkKFURBVEVfT1JERVJfWUVBUl9GSVJTVBABEhgKFERBVEVfT1JERVJfREFZX0ZJUlNUEAISGgoWREFURV9PUkRFUl9NT05USF9GSVJTVBADKqMBCgpDb2x1bW5UeXBlEhsKF0NPTFVNTl9UWVBFX1VOU1BFQ0lGSUVEEAASFgoSQ09MVU1OX1RZUEVfTlVNQkVSEAESGAoUQ09MVU1OX1RZUEVfQ0FURUdPUlkQAhIXChNDT0xVTU5fVFlQRV9CT09MRUFOEAMSFwoTQ09MVU1OX1RZUEVfT1JESU5BTBAEEhQKEENPTFVNTl9UWVBFX0RBVEUQBSriAgoJTW9kZWxLaW5kEhoKFk1PREVMX0tJTkRfVU5TUEVDSUZJRUQQABIiCh5NT0RFTF9LSU5EX1RFWFRfQ0xBU1NJRklDQVRJT04QARIlCiFNT0RFTF9LSU5EX1RBQlVMQVJfQ0xBU1NJRklDQVRJT04QAhIhCh1NT0RFTF9LSU5EX1RBQlVMQVJfUkVHUkVTU0lPThADEiMKH01PREVMX0tJTkRfSU1BR0VfQ0xBU1NJRklDQVRJT04QBBIeChpNT0RFTF9LSU5EX1RFWFRfUkVHUkVTU0lPThAFEh8KG01PREVMX0tJTkRfVEVYVF9NVUxUSV9MQUJFTBAGEiIKHk1PREVMX0tJTkRfVEFCVUxBUl9NVUxUSV9MQUJFTBAHEiAKHE1PREVMX0tJTkRfSU1BR0VfTVVMVElfTEFCRUwQCBIfChtNT0RFTF9LSU5EX0lNQUdFX1JFR1JFU1NJT04QCUI8ChBkZXYuZXhwbGljYXRlLnYxUAFaJmV4cGxpY2F0ZS5kZXYvZXhwbGljYXRlL3YxO2V4cGxpY2F0ZXYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Bundle is the manifest of a model bundle, `manifest.json` (protobuf JSON with this message's field
@@ -610,6 +610,14 @@ export type InterpretabilityMetric = Message<"explicate.v1.InterpretabilityMetri
    * @generated from field: string missing = 5;
    */
   missing: string;
+
+  /**
+   * What its figures look like over the inputs, at most 8; none where there is nothing to see. Bundles that were measured
+   * before there were any have none.
+   *
+   * @generated from field: repeated explicate.v1.InterpretabilityPlot plots = 6;
+   */
+  plots: InterpretabilityPlot[];
 };
 
 /**
@@ -618,6 +626,196 @@ export type InterpretabilityMetric = Message<"explicate.v1.InterpretabilityMetri
  */
 export const InterpretabilityMetricSchema: GenMessage<InterpretabilityMetric> = /*@__PURE__*/
   messageDesc(file_explicate_v1_bundle, 7);
+
+/**
+ * InterpretabilityPlot is a plot of a metric over the inputs, as numbers: either lines, or a histogram of bins. It has
+ * nothing of any single input.
+ *
+ * @generated from message explicate.v1.InterpretabilityPlot
+ */
+export type InterpretabilityPlot = Message<"explicate.v1.InterpretabilityPlot"> & {
+  /**
+   * What it shows, such as "Without the parts named first".
+   *
+   * @generated from field: string title = 1;
+   */
+  title: string;
+
+  /**
+   * What its horizontal axis counts, such as "share of the parts removed".
+   *
+   * @generated from field: string x = 2;
+   */
+  x: string;
+
+  /**
+   * What its vertical axis counts, such as "fall of the answer".
+   *
+   * @generated from field: string y = 3;
+   */
+  y: string;
+
+  /**
+   * Lines over one pair of axes, at most 8.
+   *
+   * @generated from field: repeated explicate.v1.PlotLine lines = 4;
+   */
+  lines: PlotLine[];
+
+  /**
+   * Equal steps without gaps, in their order, at most 100.
+   *
+   * @generated from field: repeated explicate.v1.PlotBin bins = 5;
+   */
+  bins: PlotBin[];
+
+  /**
+   * Values on the horizontal axis of a histogram that say where it lies, at most 8.
+   *
+   * @generated from field: repeated explicate.v1.PlotMark marks = 6;
+   */
+  marks: PlotMark[];
+};
+
+/**
+ * Describes the message explicate.v1.InterpretabilityPlot.
+ * Use `create(InterpretabilityPlotSchema)` to create a new message.
+ */
+export const InterpretabilityPlotSchema: GenMessage<InterpretabilityPlot> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_bundle, 8);
+
+/**
+ * PlotLine is a line of a plot.
+ *
+ * @generated from message explicate.v1.PlotLine
+ */
+export type PlotLine = Message<"explicate.v1.PlotLine"> & {
+  /**
+   * What it is of, such as "by the explanation".
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Its points from left to right, at most 100.
+   *
+   * @generated from field: repeated explicate.v1.PlotPoint points = 2;
+   */
+  points: PlotPoint[];
+
+  /**
+   * Whether it is what the others are compared with, such as what random parts would do.
+   *
+   * @generated from field: bool dashed = 3;
+   */
+  dashed: boolean;
+};
+
+/**
+ * Describes the message explicate.v1.PlotLine.
+ * Use `create(PlotLineSchema)` to create a new message.
+ */
+export const PlotLineSchema: GenMessage<PlotLine> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_bundle, 9);
+
+/**
+ * PlotPoint is a point of a line: a statistic over the inputs.
+ *
+ * @generated from message explicate.v1.PlotPoint
+ */
+export type PlotPoint = Message<"explicate.v1.PlotPoint"> & {
+  /**
+   * Where it is.
+   *
+   * @generated from field: double x = 1;
+   */
+  x: number;
+
+  /**
+   * How high it is.
+   *
+   * @generated from field: double y = 2;
+   */
+  y: number;
+
+  /**
+   * Where its height lies, with the confidence of the metrics' intervals.
+   *
+   * @generated from field: explicate.v1.Interval interval = 3;
+   */
+  interval?: Interval | undefined;
+};
+
+/**
+ * Describes the message explicate.v1.PlotPoint.
+ * Use `create(PlotPointSchema)` to create a new message.
+ */
+export const PlotPointSchema: GenMessage<PlotPoint> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_bundle, 10);
+
+/**
+ * PlotBin is how many of the inputs fall into a step of a histogram.
+ *
+ * @generated from message explicate.v1.PlotBin
+ */
+export type PlotBin = Message<"explicate.v1.PlotBin"> & {
+  /**
+   * Where the step begins.
+   *
+   * @generated from field: double lower = 1;
+   */
+  lower: number;
+
+  /**
+   * Where it ends; the last step has its end, the others do not.
+   *
+   * @generated from field: double upper = 2;
+   */
+  upper: number;
+
+  /**
+   * Inputs in it.
+   *
+   * @generated from field: int32 count = 3;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message explicate.v1.PlotBin.
+ * Use `create(PlotBinSchema)` to create a new message.
+ */
+export const PlotBinSchema: GenMessage<PlotBin> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_bundle, 11);
+
+/**
+ * PlotMark is a value that stands out on a plot's horizontal axis.
+ *
+ * @generated from message explicate.v1.PlotMark
+ */
+export type PlotMark = Message<"explicate.v1.PlotMark"> & {
+  /**
+   * What it is, such as "median".
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Where it is.
+   *
+   * @generated from field: double value = 2;
+   */
+  value: number;
+};
+
+/**
+ * Describes the message explicate.v1.PlotMark.
+ * Use `create(PlotMarkSchema)` to create a new message.
+ */
+export const PlotMarkSchema: GenMessage<PlotMark> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_bundle, 12);
 
 /**
  * InterpretabilityFigure is a statistic of a metric over the inputs.
@@ -659,7 +857,7 @@ export type InterpretabilityFigure = Message<"explicate.v1.InterpretabilityFigur
  * Use `create(InterpretabilityFigureSchema)` to create a new message.
  */
 export const InterpretabilityFigureSchema: GenMessage<InterpretabilityFigure> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 8);
+  messageDesc(file_explicate_v1_bundle, 13);
 
 /**
  * Interval is a range that a figure lies in with some confidence.
@@ -687,7 +885,7 @@ export type Interval = Message<"explicate.v1.Interval"> & {
  * Use `create(IntervalSchema)` to create a new message.
  */
 export const IntervalSchema: GenMessage<Interval> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 9);
+  messageDesc(file_explicate_v1_bundle, 14);
 
 /**
  * Verdict says what a model is worth beside two others, measured by one metric on the same rows of the test split. Its
@@ -772,7 +970,7 @@ export type Verdict = Message<"explicate.v1.Verdict"> & {
  * Use `create(VerdictSchema)` to create a new message.
  */
 export const VerdictSchema: GenMessage<Verdict> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 10);
+  messageDesc(file_explicate_v1_bundle, 15);
 
 /**
  * Rival is a model that another is compared with.
@@ -821,7 +1019,7 @@ export type Rival = Message<"explicate.v1.Rival"> & {
  * Use `create(RivalSchema)` to create a new message.
  */
 export const RivalSchema: GenMessage<Rival> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 11);
+  messageDesc(file_explicate_v1_bundle, 16);
 
 /**
  * ImageSchema says how an image becomes the input of model.onnx: "pixels", uint8 [batch, height, width, 3], RGB.
@@ -888,7 +1086,7 @@ export type ImageSchema = Message<"explicate.v1.ImageSchema"> & {
  * Use `create(ImageSchemaSchema)` to create a new message.
  */
 export const ImageSchemaSchema: GenMessage<ImageSchema> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 12);
+  messageDesc(file_explicate_v1_bundle, 17);
 
 /**
  * TabularSchema says how a row of a table becomes the inputs of model.onnx. The graph has the input "numbers",
@@ -978,7 +1176,7 @@ export type TabularSchema = Message<"explicate.v1.TabularSchema"> & {
  * Use `create(TabularSchemaSchema)` to create a new message.
  */
 export const TabularSchemaSchema: GenMessage<TabularSchema> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 13);
+  messageDesc(file_explicate_v1_bundle, 18);
 
 /**
  * BaselineGroup is a group of rows of the training data, summarised as the background is: no row of it is anybody's.
@@ -1020,7 +1218,7 @@ export type BaselineGroup = Message<"explicate.v1.BaselineGroup"> & {
  * Use `create(BaselineGroupSchema)` to create a new message.
  */
 export const BaselineGroupSchema: GenMessage<BaselineGroup> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 14);
+  messageDesc(file_explicate_v1_bundle, 19);
 
 /**
  * TreeSums says that the outputs of a table's model, on one scale, are a constant and a sum of leaves of decision trees,
@@ -1081,7 +1279,7 @@ export type TreeSums = Message<"explicate.v1.TreeSums"> & {
  * Use `create(TreeSumsSchema)` to create a new message.
  */
 export const TreeSumsSchema: GenMessage<TreeSums> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 15);
+  messageDesc(file_explicate_v1_bundle, 20);
 
 /**
  * ColumnPair is two columns, or groups of columns, that a network lets work together.
@@ -1109,7 +1307,7 @@ export type ColumnPair = Message<"explicate.v1.ColumnPair"> & {
  * Use `create(ColumnPairSchema)` to create a new message.
  */
 export const ColumnPairSchema: GenMessage<ColumnPair> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 16);
+  messageDesc(file_explicate_v1_bundle, 21);
 
 /**
  * Monotone says that an output never falls, or never rises, as a column's number rises and all else stays as it is.
@@ -1137,7 +1335,7 @@ export type Monotone = Message<"explicate.v1.Monotone"> & {
  * Use `create(MonotoneSchema)` to create a new message.
  */
 export const MonotoneSchema: GenMessage<Monotone> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 17);
+  messageDesc(file_explicate_v1_bundle, 22);
 
 /**
  * LeftOutColumn is a column of the training file that the model does not read.
@@ -1173,7 +1371,7 @@ export type LeftOutColumn = Message<"explicate.v1.LeftOutColumn"> & {
  * Use `create(LeftOutColumnSchema)` to create a new message.
  */
 export const LeftOutColumnSchema: GenMessage<LeftOutColumn> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 18);
+  messageDesc(file_explicate_v1_bundle, 23);
 
 /**
  * NumberNotation says how the training file writes the numbers of a column. Texts of the column are read by it, in
@@ -1216,7 +1414,7 @@ export type NumberNotation = Message<"explicate.v1.NumberNotation"> & {
  * Use `create(NumberNotationSchema)` to create a new message.
  */
 export const NumberNotationSchema: GenMessage<NumberNotation> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 19);
+  messageDesc(file_explicate_v1_bundle, 24);
 
 /**
  * DateNotation says how the training file writes the dates of a column, and what the graph reads of them: days since
@@ -1245,7 +1443,7 @@ export type DateNotation = Message<"explicate.v1.DateNotation"> & {
  * Use `create(DateNotationSchema)` to create a new message.
  */
 export const DateNotationSchema: GenMessage<DateNotation> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 20);
+  messageDesc(file_explicate_v1_bundle, 25);
 
 /**
  * ColumnSchema describes one column.
@@ -1323,7 +1521,7 @@ export type ColumnSchema = Message<"explicate.v1.ColumnSchema"> & {
  * Use `create(ColumnSchemaSchema)` to create a new message.
  */
 export const ColumnSchemaSchema: GenMessage<ColumnSchema> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 21);
+  messageDesc(file_explicate_v1_bundle, 26);
 
 /**
  * GoldenAttributions says how the attributions in golden.npz were made: of the most probable class's logit or of the
@@ -1388,7 +1586,7 @@ export type GoldenAttributions = Message<"explicate.v1.GoldenAttributions"> & {
  * Use `create(GoldenAttributionsSchema)` to create a new message.
  */
 export const GoldenAttributionsSchema: GenMessage<GoldenAttributions> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 22);
+  messageDesc(file_explicate_v1_bundle, 27);
 
 /**
  * TextSchema says how a text becomes the inputs of model.onnx.
@@ -1480,7 +1678,7 @@ export type TextSchema = Message<"explicate.v1.TextSchema"> & {
  * Use `create(TextSchemaSchema)` to create a new message.
  */
 export const TextSchemaSchema: GenMessage<TextSchema> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 23);
+  messageDesc(file_explicate_v1_bundle, 28);
 
 /**
  * WordList is words that may take each other's place.
@@ -1501,7 +1699,7 @@ export type WordList = Message<"explicate.v1.WordList"> & {
  * Use `create(WordListSchema)` to create a new message.
  */
 export const WordListSchema: GenMessage<WordList> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 24);
+  messageDesc(file_explicate_v1_bundle, 29);
 
 /**
  * BundleFile is one file of a bundle.
@@ -1536,7 +1734,7 @@ export type BundleFile = Message<"explicate.v1.BundleFile"> & {
  * Use `create(BundleFileSchema)` to create a new message.
  */
 export const BundleFileSchema: GenMessage<BundleFile> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 25);
+  messageDesc(file_explicate_v1_bundle, 30);
 
 /**
  * Provenance says where a model came from.
@@ -1585,7 +1783,7 @@ export type Provenance = Message<"explicate.v1.Provenance"> & {
  * Use `create(ProvenanceSchema)` to create a new message.
  */
 export const ProvenanceSchema: GenMessage<Provenance> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 26);
+  messageDesc(file_explicate_v1_bundle, 31);
 
 /**
  * InputKind is what a model reads.

@@ -3,74 +3,61 @@
 In the colours of a run's report, with letters that stay letters, and without ids or styles that could clash.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from math import floor, log10
 
 import numpy as np
 
+from explicate.v1 import bundle_pb2
 from explicate.views.look.palette import AREA, DRAWN_ON, FIRST, LIGHT, QUIET, SECOND, THIRD
-from explicate_standards.metric import Floats
 
 OURS, OTHER, MARK, GREY, INK = FIRST, SECOND, THIRD, QUIET, LIGHT.ink
 _WIDTH, _HEIGHT = 340, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 24, 40
-_BINS = 20
 _TICKS = 6
 _LEGEND_ROOM = 0.25  # above what is drawn, of its height
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line through points, with a whisker at each where its ends are known; `dashed` is what it is compared with."""
-
-    name: str
-    x: Sequence[float]
-    y: Sequence[float]
-    lower: Sequence[float]
-    upper: Sequence[float]
-    color: str
-    dashed: bool = False
+def drawn(plot: bundle_pb2.InterpretabilityPlot) -> str:
+    """A plot's lines over one pair of axes, or its histogram; its title also says so to who cannot see it."""
+    return _svg(plot.title, _histogram(plot) if plot.bins else _curves(plot))
 
 
-def curves(title: str, lines: Sequence[Line], *, x: str, y: str) -> str:
-    """Lines over one pair of axes; the title also says what is drawn to who cannot see it."""
-    xs = [value for line in lines for value in line.x]
-    ys = [0.0, *(value for line in lines for value in (*line.y, *line.lower, *line.upper))]
+def _curves(plot: bundle_pb2.InterpretabilityPlot) -> list[str]:
+    """Lines with a whisker at each point."""
+    points = [point for line in plot.lines for point in line.points]
+    xs = [point.x for point in points]
+    ys = [0.0, *(value for point in points for value in (point.y, point.interval.lower, point.interval.upper))]
     panel = _Panel(0.0, max(xs), min(ys), max(ys) + _LEGEND_ROOM * (max(ys) - min(ys)))
-    parts = [panel.frame(title, x, y)]
-    for number, line in enumerate(lines):
-        places = [(panel.x(a), panel.y(b)) for a, b in zip(line.x, line.y, strict=True)]
-        dash = ' stroke-dasharray="5 3"' if line.dashed else ""
-        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{line.color}" stroke-width="1.6"{dash}/>')
-        for (a, b), low, high in zip(places, line.lower, line.upper, strict=True):
-            parts.append(_stroke(a, panel.y(low), a, panel.y(high), line.color))
-            parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.6" fill="{line.color}"/>')
-        parts.append(_legend(number, line.name, line.color))
-    return _svg(title, parts)
+    parts = [panel.frame(plot.title, plot.x, plot.y)]
+    for number, line in enumerate(plot.lines):
+        color, dash = (GREY, ' stroke-dasharray="5 3"') if line.dashed else (OURS, "")
+        places = [(panel.x(point.x), panel.y(point.y), point.interval) for point in line.points]
+        path = " ".join(f"{a:.1f},{b:.1f}" for a, b, _ in places)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.6"{dash}/>')
+        for a, b, interval in places:
+            parts.append(_stroke(a, panel.y(interval.lower), a, panel.y(interval.upper), color))
+            parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.6" fill="{color}"/>')
+        parts.append(_legend(number, line.name, color))
+    return parts
 
 
-def histogram(title: str, values: Floats, *, x: str, y: str, marks: Sequence[tuple[str, float]]) -> str:
-    """How often values float64[k] fall into equal steps, with a line at each mark."""
-    last = max([float(values.max(initial=0.0)), *(value for _, value in marks)]) or 1.0
-    counts, edges = np.histogram(values, bins=_BINS, range=(0.0, last * 1.02))
-    panel = _Panel(0.0, float(edges[-1]), 0.0, (1 + _LEGEND_ROOM) * float(max(counts.max(), 1)))
-    parts = [panel.frame(title, x, y)]
-    for count, left, right in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        top, width = panel.y(count), panel.x(right) - panel.x(left) - 1
-        height = panel.y(0) - top
-        parts.append(
-            f'<rect x="{panel.x(left):.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{AREA}"/>'
-        )
-    for number, (name, value) in enumerate(marks):
-        color = (OTHER, MARK)[number % 2]
-        parts.append(
-            _stroke(panel.x(value), panel.y(0), panel.x(value), panel.y(float(counts.max())), color, dash="4 3")
-        )
-        parts.append(_legend(number, f"{name} {value:.3g}", color))
-    return _svg(title, parts)
+def _histogram(plot: bundle_pb2.InterpretabilityPlot) -> list[str]:
+    """Bars as high as their counts, with a line at each mark."""
+    most = max(step.count for step in plot.bins)
+    panel = _Panel(0.0, plot.bins[-1].upper, 0.0, (1 + _LEGEND_ROOM) * float(max(most, 1)))
+    parts = [panel.frame(plot.title, plot.x, plot.y)]
+    for step in plot.bins:
+        left, top = panel.x(step.lower), panel.y(step.count)
+        width, height = panel.x(step.upper) - left - 1, panel.y(0) - top
+        parts.append(f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{AREA}"/>')
+    for number, mark in enumerate(plot.marks):
+        color, place = (OTHER, MARK)[number % 2], panel.x(mark.value)
+        parts.append(_stroke(place, panel.y(0), place, panel.y(most), color, dash="4 3"))
+        parts.append(_legend(number, f"{mark.name} {mark.value:.3g}", color))
+    return parts
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What an evaluation looks like: which plots there are, as numbers, and how a report draws them."""
