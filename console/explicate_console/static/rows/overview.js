@@ -17,7 +17,7 @@ export default function Overview({ folder, state, go, chosen }) {
   const shown = classes.find((each) => each.label === state.class) ?? largest(classes, answer);
   const narrow = (condition) => go({ filter: both(state.filter, condition), row: "" });
   if (error?.violations?.length) return null; // said at the filter
-  return html`${error && !ofFilter(error) && html`<p class="notice bad" role="alert">${error.message}</p>`}
+  return html`${error && html`<p class="notice bad" role="alert">${error.message}</p>`}
     <div class=${`rows-overview${busy ? " rows-busy" : ""}`} aria-busy=${busy}>
     <section class="rows-predicted" aria-labelledby="rows-predicted-title"><h2 id="rows-predicted-title">What was predicted</h2>
       <div class="rows-facts"><${Counts} title="Class" column="label" counts=${answer?.labels ?? []} rows=${answer?.rows} narrow=${folder.columns.some((each) => each.name === "label") && narrow} />

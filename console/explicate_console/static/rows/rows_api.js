@@ -54,3 +54,6 @@ export function useFolders() {
   useEffect(() => { refresh(); return () => clearTimeout(timer.current); }, []);
   return { ...told, refresh };
 }
+
+/** Whether a failure is of the filter, and is said there. */
+export const ofFilter = (error) => error.violations?.[0]?.field === "filter";

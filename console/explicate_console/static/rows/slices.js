@@ -2,7 +2,7 @@
 import { html } from "/static/vendor/htm-preact-standalone.js";
 import { cell, count, decimalsFor, number, plainNumber, share, valueText } from "/static/format.js";
 import { kindOfType, sliceCondition } from "/static/rows/conditions.js";
-import { useRows } from "/static/rows/rows_api.js";
+import { ofFilter, useRows } from "/static/rows/rows_api.js";
 
 const USUAL_SLICES = 6;
 

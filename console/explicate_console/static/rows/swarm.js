@@ -1,7 +1,7 @@
 // Some rows drawn at random, each a dot at what a feature adds to it, coloured by what its own column holds.
 import { html, useEffect, useMemo, useRef, useState } from "/static/vendor/htm-preact-standalone.js";
 import { cell, count, number, plainNumber } from "/static/format.js";
-import { useRows } from "/static/rows/rows_api.js";
+import { ofFilter, useRows } from "/static/rows/rows_api.js";
 import { drawSwarm, layOut, near, ROW, TOP, BOTTOM } from "/static/rows/swarm_drawing.js";
 
 /** @param {{chosen: object, expected: number, label: string, features: string[], onPick: (row: string) => void}} props */
