@@ -12,8 +12,8 @@ import pytest
 from google.protobuf.struct_pb2 import NULL_VALUE
 
 import explicate
-from explicate.audit import log_lines
 from explicate._wire.encoding import input_message, table_message
+from explicate.audit import log_lines
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import table_pb2 as table_pb
 from explicate_bundle.model_inputs import TabularInput
