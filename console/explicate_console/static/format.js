@@ -110,11 +110,11 @@ export function share(probability) {
   return `${fixed(100 * probability, probability === 0 || probability === 1 ? 0 : 1)}%`;
 }
 
-/** A count with a narrow space between thousands: "12 345". Takes int64 of protojson, which are texts. */
+/** A count with commas between thousands, as the command line has it: "12,345". Takes int64 of protojson, which are texts. */
 export function count(value) {
   const given = Number(value);
   if (value === null || value === undefined || value === "" || !Number.isFinite(given)) return DASH;
-  return String(Math.trunc(given)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+  return String(Math.trunc(given)).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /** A size in bytes: "532 B", "12.3 kB", "1.2 MB". */

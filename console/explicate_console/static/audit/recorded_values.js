@@ -1,6 +1,7 @@
 // The attributions of a record as bars. The log has no names of parts: they come with a replay.
 import { html } from "/static/vendor/htm-preact-standalone.js";
 import { count, decimalsOf, number } from "/static/format.js";
+import { NOTHING } from "/static/marks/scales.js";
 
 const MOST = 12;
 
@@ -29,7 +30,7 @@ export function Recorded({ fields }) {
 export function NumberedBars({ row, space, name }) {
   const placed = row.map((value, place) => ({ value, place })).filter((each) => each.value !== null);
   placed.sort((one, other) => Math.abs(other.value) - Math.abs(one.value));
-  const largest = Math.abs(placed[0]?.value ?? 0) || 1;
+  const largest = Math.max(Math.abs(placed[0]?.value ?? 0), NOTHING);
   const decimals = decimalsOf(row.filter((each) => each !== null), space);
   return html`<table class="audit-bars">${name && html`<caption>${name}</caption>`}
     <thead class="audit-spoken"><tr><th scope="col">Part</th><th scope="col">Bar</th><th scope="col">Adds</th></tr></thead>

@@ -1,6 +1,7 @@
 // The pairs of two answers as a table that is a plot: A's value as a disc and B's as a square, with their intervals, on one scale.
 import { html, useState } from "/static/vendor/htm-preact-standalone.js";
 import { cell, number, plainNumber } from "/static/format.js";
+import { NOTHING } from "/static/marks/scales.js";
 
 const SHOWN_FIRST = 20;
 const MARGIN = 3; // percent of the plot's width that stays free on either side
@@ -11,9 +12,9 @@ const LONG = 60; // characters: a longer name is cut, and shown whole when it ha
 export function scaleOf(rows) {
   const ends = rows.flatMap((row) => [[row.valueLeft, row.halfLeft], [row.valueRight, row.halfRight]])
     .filter(([value]) => value !== null).flatMap(([value, half]) => [value - (half ?? 0), value + (half ?? 0)]);
-  const low = Math.min(0, ...ends);
-  const high = Math.max(0, ...ends);
-  const span = high - low || 1;
+  const extent = [Math.min(0, ...ends), Math.max(0, ...ends)];
+  const [low, high] = extent[1] - extent[0] < NOTHING ? [-1, 1] : extent;
+  const span = high - low;
   return { low, high, at: (value) => MARGIN + ((100 - 2 * MARGIN) * (value - low)) / span, ticks: ticksOf(low, high, span) };
 }
 

@@ -1,5 +1,8 @@
 // Scales, ticks and orders that the marks share; without a page, so that they can be tested alone.
 
+/** What is smaller is the rounding of float32 sums: it is drawn as nothing. */
+export const NOTHING = 1e-9;
+
 /** The extent of items with their intervals and 0, as [low, high] with low <= 0 <= high and low < high. */
 export function extent(items) {
   let [low, high] = [0, 0];
@@ -8,7 +11,7 @@ export function extent(items) {
       if (typeof each === "number" && Number.isFinite(each)) [low, high] = [Math.min(low, each), Math.max(high, each)];
     }
   }
-  return low === high ? [-1, 1] : [low, high];
+  return high - low < NOTHING ? [-1, 1] : [low, high];
 }
 
 const ROUND = [1, 2, 5, 10];
@@ -40,7 +43,7 @@ export function scale([low, high], margin = 3) {
 export function largest(items) {
   let size = 0;
   for (const { value } of items) if (Number.isFinite(value)) size = Math.max(size, Math.abs(value));
-  return size || 1;
+  return size < NOTHING ? 1 : size;
 }
 
 const size = ({ value }) => (typeof value === "number" ? Math.abs(value) : -1);

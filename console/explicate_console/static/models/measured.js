@@ -118,11 +118,11 @@ export function testFigures(bundle) {
   }));
 }
 
-/** A figure of at most four digits, as "0.778", "12.4", "1 234"; "–" for what is not known. */
+/** A figure of at most four digits, as "0.778", "12.4", "1,234"; "–" for what is not known. */
 export function written(value) {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
-  if (size >= 1000) return Math.round(value).toLocaleString("en").replaceAll(",", "\u202f");
+  if (size >= 1000) return Math.round(value).toLocaleString("en");
   if (size > 0 && size < 0.001) return value.toExponential(1);
   return size >= 100 ? value.toFixed(1) : size >= 10 ? value.toFixed(2) : value.toFixed(3);
 }
