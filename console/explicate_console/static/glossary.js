@@ -14,3 +14,6 @@ const words = await load().catch(() => ({}));
 export function term(group, name) {
   return Object.hasOwn(words, group) && Object.hasOwn(words[group], name) ? words[group][name] : undefined;
 }
+
+/** The names of a group's words, such as names("method"). */
+export const names = (group) => Object.keys(words[group] ?? {});

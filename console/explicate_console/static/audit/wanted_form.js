@@ -1,9 +1,8 @@
 // Which records are wanted: a request id, and what else narrows them down. The address holds it, so that it can be shared.
+import { names } from "/static/glossary.js";
 import { html } from "/static/vendor/htm-preact-standalone.js";
 
 const FIELDS = ["request_id", "model", "version", "method", "caller", "since", "until"];
-const METHODS = ["additive-exact", "exact-shap", "integrated-gradients", "kernel-shap", "lime", "lime-stratified", "occlusion",
-  "partition-shap", "permutation-shap", "tree-shap"];
 
 /** What an address asks for, without what is empty. */
 export function wantedOf(query) {
@@ -27,7 +26,8 @@ export function WantedForm({ wanted, models }) {
     const given = Object.fromEntries(FIELDS.map((name) => [name, event.target.elements[name].value.trim()]));
     location.hash = addressOf({ ...given, since: utc(given.since), until: utc(given.until) });
   };
-  const names = [...new Set(models.map((each) => each.model))];
+  const methods = names("method").filter((name) => name !== "auto");
+  const known = [...new Set(models.map((each) => each.model))];
   return html`<form class="audit-wanted" role="search" aria-label="Records of the audit log" onSubmit=${look}>
     <div class="audit-id">
       <label>Request id<input name="request_id" dir="auto" value=${wanted.request_id ?? ""} maxlength="64" autocomplete="off" spellcheck=${false}
@@ -44,7 +44,7 @@ export function WantedForm({ wanted, models }) {
       <label>From, in UTC<input name="since" type="datetime-local" step="1" value=${field(wanted.since)} /></label>
       <label>Until, in UTC<input name="until" type="datetime-local" step="1" value=${field(wanted.until)} /></label>
     </div></details>
-    <datalist id="audit-models">${names.map((name) => html`<option value=${name} />`)}</datalist>
-    <datalist id="audit-methods">${METHODS.map((name) => html`<option value=${name} />`)}</datalist>
+    <datalist id="audit-models">${known.map((name) => html`<option value=${name} />`)}</datalist>
+    <datalist id="audit-methods">${methods.map((name) => html`<option value=${name} />`)}</datalist>
   </form>`;
 }
