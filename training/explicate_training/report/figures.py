@@ -8,9 +8,9 @@ from typing import Any  # matplotlib's settings
 
 import matplotlib as mpl
 import numpy as np
-from cycler import cycler
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 from numpy.typing import NDArray
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
