@@ -22,7 +22,8 @@ It prints the page's URL, and ends with Ctrl-C. It never sends a token of its ow
 its user, which stays in that tab.
 
 It is also the server's HTTP/JSON API (Connect protocol), for every method:
-  curl -H 'content-type: application/json' -d '{}' 127.0.0.1:8600/explicate.v1.ModelService/ListModels"""
+  curl -H 'content-type: application/json' -d '{}' 127.0.0.1:8600/grpc.health.v1.Health/Check
+docs/api.md has more such lines."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
