@@ -4,7 +4,7 @@
 whole folder ran in one process; `git diff tests/pins/recorded` then shows exactly what changed. Lines that differ by
 rounding only keep their recorded text, so that the diff has no noise.
 
-Decimal numbers are equal within a relative 1e-4 and an absolute 2e-6, everything else to the letter: whole numbers,
+Decimal numbers are equal within a relative 1e-4, an absolute 2e-6 and 5e-6 of the largest in their line, everything else to the letter: whole numbers,
 words, order, structure. What no two machines or runs share is taken out before: see `cleaned`.
 """
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 FOLDER = Path(__file__).parent / "recorded"
 _DECIMAL = re.compile(r"(?<![\w.])-?(?:\d+\.\d+(?:e[-+]?\d+)?|\d+e[-+]?\d+)(?![\w.]*\.\d)")
-_RELATIVE, _ABSOLUTE = 1e-4, 2e-6
+_RELATIVE, _ABSOLUTE, _OF_THE_LARGEST = 1e-4, 2e-6, 5e-6
 _DIGITS = 6
 _LINE_WIDTH = 110
 _LONGEST_LIST = 400  # numbers; of more the record has the digest only
@@ -84,13 +84,16 @@ def _keep_recorded_rounding(recorded: list[str], seen: list[str]) -> list[str]:
     for block in difflib.SequenceMatcher(None, old_lines, new_lines, autojunk=False).get_matching_blocks():
         for offset in range(block.size):
             old, new = recorded[block.a + offset], seen[block.b + offset]
-            if all(map(_close, _DECIMAL.findall(old), _DECIMAL.findall(new))):
+            if _close_line(_DECIMAL.findall(old), _DECIMAL.findall(new)):
                 merged[block.b + offset] = old
     return merged
 
 
-def _close(recorded: str, seen: str) -> bool:
-    return math.isclose(float(recorded), float(seen), rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+def _close_line(recorded: list[str], seen: list[str]) -> bool:
+    """Numbers of one line are often of one sum: the small ones have the rounding of the largest."""
+    absolute = max([_ABSOLUTE, *(_OF_THE_LARGEST * abs(float(each)) for each in recorded)])
+    pairs = zip(recorded, seen, strict=True)
+    return all(math.isclose(float(old), float(new), rel_tol=_RELATIVE, abs_tol=absolute) for old, new in pairs)
 
 
 def cleaned(text: str, folders: Mapping[Path, str]) -> str:

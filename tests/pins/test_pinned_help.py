@@ -33,6 +33,7 @@ _COMMANDS = {
         "replay",
         "context",
         "completion",
+        "console",
     ),
     "mlflow": ("push", "pull"),
     "models": ("list", "show", "load", "activate", "rollback", "unload", "remove-label", "traffic", "watch"),
