@@ -5,7 +5,8 @@ whole folder ran in one process; `git diff tests/pins/recorded` then shows exact
 rounding only keep their recorded text, so that the diff has no noise.
 
 Decimal numbers are equal within a relative 1e-4, an absolute 2e-6, and 5e-6 of the largest in their line; everything
-else to the letter: whole numbers, words, order, structure. What no two machines or runs share is taken out before: see `cleaned`.
+else to the letter: whole numbers, words, order, structure. What no two machines or runs share is taken out
+before: see `cleaned`.
 """
 
 import difflib
