@@ -4,11 +4,8 @@ import asyncio
 import http.client
 import inspect
 import json
-import os
-import signal
 import struct
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -20,7 +17,7 @@ import grpc
 from explicate_console import listening
 from explicate_console.console_settings import ConsoleSettings
 from explicate_console.serving import console_server
-from support.harness import until
+from support.harness import started_process, until
 
 
 @contextmanager
@@ -35,28 +32,9 @@ def started_console(
     target: str, *flags: str, environ: Mapping[str, str] | None = None
 ) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """The same, with its process; a later --listen among the flags counts."""
-    command = [sys.executable, "-m", "explicate", "console", "--server", target]
-    process = subprocess.Popen(
-        [*command, "--listen", "127.0.0.1:0", *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})},
-    )
-    assert process.stdout is not None
-    try:
-        url = process.stdout.readline().strip()
-        if not url:
-            raise AssertionError(f"the console did not start: {process.communicate()[1]}")
-        yield process, url
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.communicate(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        process.communicate()
+    command = ("console", "--server", target, "--listen", "127.0.0.1:0", *flags)
+    with started_process(*command, environ=environ) as started:
+        yield started
 
 
 @asynccontextmanager

@@ -165,19 +165,27 @@ def segment_ids(segment_map: explanation_pb2.SegmentMap) -> NDArray[Any]:
 @contextmanager
 def server_process(repository: Path, *flags: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """`explicate serve` as a process of its own; yields it with its address once it is ready."""
-    command = [sys.executable, "-m", "explicate", "serve", "--repository", str(repository)]
+    with started_process("serve", "--repository", str(repository), "--listen", "127.0.0.1:0", *flags) as started:
+        yield started
+
+
+@contextmanager
+def started_process(
+    *command: str, environ: Mapping[str, str] | None = None
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A command of `explicate` that serves; yields its process with the first line it prints, which is its address."""
     process = subprocess.Popen(
-        [*command, "--listen", "127.0.0.1:0", *flags],
+        [sys.executable, "-m", "explicate", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})},
     )
     assert process.stdout is not None
     try:
         address = process.stdout.readline().strip()
         if not address:
-            raise AssertionError(f"the server did not start: {process.communicate()[1]}")
+            raise AssertionError(f"explicate {command[0]} did not start: {process.communicate()[1]}")
         yield process, address
     finally:
         if process.poll() is None:
