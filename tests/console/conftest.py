@@ -1,7 +1,7 @@
 """A real server with models of every kind of input, a console before it, and a browser."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from support.browser import THEMES, WIDTHS, Visit, chromium, visit
+from support.browser import THEMES, WIDTHS, Visit, Visitor, chromium, visit
 from support.console import console_process
 from support.harness import server_process
 from support.hostile_models import publish_hostile_models
-
-Visitor = Callable[..., AbstractContextManager[Visit]]
 
 
 @pytest.fixture(scope="session")

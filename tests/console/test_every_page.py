@@ -1,9 +1,9 @@
 """What holds for every page: in every look, by keyboard, for screen readers, with nothing from elsewhere."""
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
-from support.browser import Visit, screenshot
+from support.browser import Visit, Visitor, screenshot
 
 PAGES = ("try", "compare", "models", "rows", "audit")
 
@@ -67,3 +67,37 @@ def test_a_token_stays_in_the_tab_and_out_of_the_address(visited: Visit) -> None
     with page.expect_request("**/explicate.v1.ModelService/ListModels") as asked:
         page.get_by_role("button", name="Use it").click()
     assert "authorization" not in asked.value.headers
+
+
+LOOKS = """[...document.querySelectorAll("main, main *")].map((each) => {
+  const style = getComputedStyle(each);
+  return [each.nodeName, String(each.className?.baseVal ?? each.className), style.color, style.backgroundColor,
+    style.display, style.fontSize, style.margin, style.padding].join(" ");
+})"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_looks_the_same_after_the_others_were_seen(name: str, visitor: Visitor, console: str) -> None:
+    with visitor(console) as visited:
+        first = settled(visited.open(f"#/{name}"))
+    with visitor(console) as visited:
+        page = visited.open("#/try")
+        for other in (*PAGES, name):
+            page.locator("nav a", has_text=other.title()).click()
+            expect(page).to_have_title(f"{other.title()} · Explicate")
+            expect(page.locator("main h1")).to_be_visible()
+        assert settled(page) == first
+
+
+def settled(page: Page) -> list[str]:
+    """What each element of the page looks like, once it no longer changes."""
+    page.wait_for_function(
+        f"""() => {{
+          const now = JSON.stringify({LOOKS}), same = now === window.before;
+          window.before = now;
+          return same && !document.querySelector("[aria-busy=true]");
+        }}""",
+        polling=400,
+    )
+    found: list[str] = page.evaluate(LOOKS)
+    return found

@@ -1,19 +1,16 @@
 """What people see while a server streams, is slow, dies, comes back, or does not take their token."""
 
 import signal
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from explicate.cli.main import main
-from support.browser import Visit
+from support.browser import Visit, Visitor
 from support.console import console_process
 from support.harness import TEXT, server_process
-
-Visitor = Callable[..., AbstractContextManager[Visit]]
 
 MANY_WORDS = " ".join(f"{word}{number}" for number in range(3) for word in TEXT.split())
 GONE = "error: Failed to load resource: the server responded with a status of 503"

@@ -2,8 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,10 @@ class Visit:
     def unexpected(self) -> list[str]:
         """Faults that the test did not ask for."""
         return [fault for fault in self.faults if not any(map(fault.startswith, self.expected))]
+
+
+Visitor = Callable[..., AbstractContextManager[Visit]]
+"""Opens a fresh visitor's page: `with visitor(url, theme="dark", width=390) as visited`."""
 
 
 @contextmanager

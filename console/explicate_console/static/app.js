@@ -1,6 +1,7 @@
 // The page: a heading with its places, and the place that the address names (#/try, #/models/reviews, ...).
-import { html, render, useEffect, useState, useErrorBoundary } from "/static/vendor/htm-preact-standalone.js";
+import { html, render, useEffect, useErrorBoundary, useLayoutEffect, useState } from "/static/vendor/htm-preact-standalone.js";
 import { useServer } from "/static/server.js";
+import { showPage } from "/static/styles.js";
 import { Token } from "/static/token.js";
 
 // Each place is loaded when it is opened first.
@@ -36,6 +37,7 @@ function Page({ here }) {
     document.title = `${known?.title ?? "Not found"} · Explicate`;
     known?.load().then((module) => setLoaded({ path: known.path, Page: module.default }));
   }, [known]);
+  useLayoutEffect(() => { if (loaded.path) showPage(loaded.path); }, [loaded.path]);
   const [error, forget] = useErrorBoundary();
   if (error) {
     return html`<div class="notice bad" role="alert"><p>This page stopped: ${String(error.message ?? error)}</p>

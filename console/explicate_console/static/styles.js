@@ -13,3 +13,10 @@ export function useStyle(address) {
   }
   return loaded.get(address);
 }
+
+/** Let the sheets of /static/pages/ hold on their own page only: some of their rules are of bare elements. */
+export function showPage(path) {
+  for (const link of document.querySelectorAll('link[href^="/static/pages/"]')) {
+    if (link.sheet) link.sheet.disabled = !link.href.endsWith(`/${path}.css`);
+  }
+}

@@ -1,6 +1,7 @@
 // What the server would refuse of an image file, told before it is sent and in the same words.
+import { count } from "../format.js";
+
 const FORMATS = ["PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF"];
-const grouped = (count) => count.toLocaleString("en");
 
 /**
  * What is wrong with the bytes of a file, or "".
@@ -8,12 +9,12 @@ const grouped = (count) => count.toLocaleString("en");
  */
 export function imageProblem(bytes, { maxBytes, maxPixels }) {
   if (!bytes.length) return "is empty; give the bytes of an image file";
-  if (bytes.length > maxBytes) return `has ${grouped(bytes.length)} bytes; at most ${grouped(maxBytes)} are accepted`;
+  if (bytes.length > maxBytes) return `has ${count(bytes.length)} bytes; at most ${count(maxBytes)} are accepted`;
   const format = formatOf(bytes);
   if (!format) return `is no ${FORMATS.slice(0, -1).join(", ")} or ${FORMATS.at(-1)} file`;
   const size = declaredSize(bytes, format);
   if (size && size.width * size.height > maxPixels) {
-    return `declares ${grouped(size.width)} x ${grouped(size.height)} pixels; at most ${grouped(maxPixels)} are accepted`;
+    return `declares ${count(size.width)} x ${count(size.height)} pixels; at most ${count(maxPixels)} are accepted`;
   }
   return "";
 }

@@ -3,10 +3,10 @@ import { html, useEffect, useRef, useState } from "/static/vendor/htm-preact-sta
 import { Field } from "/static/forms/field.js";
 import { declaredSize, formatOf, imageProblem } from "/static/forms/image_check.js";
 import { limitOf } from "/static/forms/model_info.js";
+import { count } from "/static/format.js";
 
 const ACCEPTED = "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,.tif,.tiff";
 const PATH = "input.image.content";
-const grouped = (count) => count.toLocaleString("en");
 
 const base64Of = (file) => new Promise((resolve, reject) => {
   const reader = new FileReader();
@@ -19,7 +19,7 @@ const base64Of = (file) => new Promise((resolve, reject) => {
 export async function readImageFile(file, info) {
   const limits = { maxBytes: limitOf(info, "maxImageBytes"), maxPixels: limitOf(info, "maxImagePixels") };
   const held = { name: file.name || "pasted picture", size: file.size, file, base64: "", url: "" };
-  if (file.size > limits.maxBytes) return { ...held, problem: `has ${grouped(file.size)} bytes; at most ${grouped(limits.maxBytes)} are accepted` };
+  if (file.size > limits.maxBytes) return { ...held, problem: `has ${count(file.size)} bytes; at most ${count(limits.maxBytes)} are accepted` };
   const bytes = new Uint8Array(await file.arrayBuffer());
   const problem = imageProblem(bytes, limits);
   const format = formatOf(bytes);
@@ -30,7 +30,7 @@ export async function readImageFile(file, info) {
 
 function Preview({ image }) {
   const [unseen, setUnseen] = useState("");
-  const told = [image.name, image.format, image.width && `${grouped(image.width)} × ${grouped(image.height)} pixels`, `${grouped(image.size)} bytes`];
+  const told = [image.name, image.format, image.width && `${count(image.width)} × ${count(image.height)} pixels`, `${count(image.size)} bytes`];
   return html`<figure class="preview">
     ${image.url && unseen !== image.url && html`<img src=${image.url} alt=${`The picture ${image.name}`} onError=${() => setUnseen(image.url)} />`}
     ${image.url && unseen === image.url && html`<p class="quiet">This browser cannot show ${image.format || "such"} files; the server reads them.</p>`}
@@ -54,7 +54,7 @@ export default function ImageForm({ info, value, onChange, errors }) {
   }, [info]);
   const drop = (event) => { event.preventDefault(); setOver(false); take(event.dataTransfer.files[0]); };
   const own = value.image?.problem ? [{ field: PATH, description: value.image.problem }] : [];
-  const hint = `PNG, JPEG, WebP, GIF, BMP or TIFF, at most ${grouped(limitOf(info, "maxImageBytes"))} bytes and ${grouped(limitOf(info, "maxImagePixels"))} pixels. Drop or paste one here, too.`;
+  const hint = `PNG, JPEG, WebP, GIF, BMP or TIFF, at most ${count(limitOf(info, "maxImageBytes"))} bytes and ${count(limitOf(info, "maxImagePixels"))} pixels. Drop or paste one here, too.`;
   return html`<div class=${`drop ${over ? "over" : ""}`} onDragOver=${(event) => { event.preventDefault(); setOver(true); }}
       onDragLeave=${() => setOver(false)} onDrop=${drop}>
     <${Field} path=${PATH} label="Picture" hint=${hint} errors=${own.length ? own : errors} inside wide>${(attributes) => html`

@@ -32,7 +32,7 @@ export function ModelState({ value }) {
   if (!asked) return html`<p class="hint" aria-busy="true">Asking the server</p>`;
   if (!status) return html`<p class="hint">${trouble ? "The server cannot be asked now." : "The server has no such version."}</p>`;
   const parts = [stateOf(status), readsAndPredicts(status), status.runtime, status.precision].filter(Boolean);
-  return html`<p class="hint" dir="auto"><span class=${`state ${stateOf(status)}`} aria-hidden="true"></span>${parts.join(" · ")}${status.reason ? `: ${status.reason}` : ""}</p>`;
+  return html`<p class="hint" dir="auto"><span class=${`state-dot ${stateOf(status)}`} aria-hidden="true"></span>${parts.join(" · ")}${status.reason ? `: ${status.reason}` : ""}</p>`;
 }
 
 /**

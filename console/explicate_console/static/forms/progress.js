@@ -1,10 +1,10 @@
 // How far the work is, and what went wrong, in words; the same height from the first moment to the last.
 import { html, useEffect, useState } from "/static/vendor/htm-preact-standalone.js";
 import { MOST_ATTEMPTS } from "/static/forms/explaining.js";
+import { count } from "/static/format.js";
 
 const TICK_MS = 250;
 const SLOW_S = 5;
-const grouped = (count) => Number(count ?? 0).toLocaleString("en");
 const seconds = (value) => `${value.toFixed(1)} s`;
 
 const STOPS = {
@@ -26,7 +26,7 @@ function useClock(running) {
 /** "128 of at most 512 evaluations" of an estimate. */
 function evaluationsOf({ answer }) {
   const most = answer?.options?.maxEvaluations;
-  return `${grouped(answer.evaluations)}${most ? ` of at most ${grouped(most)}` : ""} evaluations`;
+  return `${count(answer.evaluations ?? 0)}${most ? ` of at most ${count(most)}` : ""} evaluations`;
 }
 
 /** The state of a run in a sentence. */
@@ -45,7 +45,7 @@ export function progressText(run, now) {
   if (run.phase === "failed") return has ? `Broke off after ${evaluationsOf(run)}, ${took}. This estimate is not final.` : `Failed after ${took}.`;
   if (run.only === "predict") return `Predicted in ${took}.`;
   const why = STOPS[run.answer?.stopReason];
-  return `Final after ${grouped(run.answer?.evaluations)} evaluations, ${took}${why ? `: ${why}` : ""}.`;
+  return `Final after ${count(run.answer?.evaluations ?? 0)} evaluations, ${took}${why ? `: ${why}` : ""}.`;
 }
 
 const SPOKEN = { running: "Asking the server.", waiting: "The server has no room; asking again soon.", done: "The final answer is here.", stopped: "Stopped.", failed: "Failed.", idle: "" };

@@ -1,4 +1,5 @@
 // The form as an address, and back: the model and the options always, the input only when asked.
+import { count } from "/static/format.js";
 import { LISTS, NUMBERS, emptyOptions } from "/static/forms/option_list.js";
 
 export const MOST_INPUT_CHARACTERS = 4000;
@@ -32,7 +33,7 @@ function setInput(query, input) {
   if (input?.image !== undefined) return "Pictures do not go into links: send the file along.";
   const given = input?.cells ? [["row", JSON.stringify(input.cells)]] : [["text", input?.text], ["pair", input?.textPair]];
   const length = given.reduce((sum, [, text]) => sum + (text?.length ?? 0), 0);
-  if (length > MOST_INPUT_CHARACTERS) return `The input is ${length.toLocaleString("en")} characters long; links take ${MOST_INPUT_CHARACTERS.toLocaleString("en")} at most.`;
+  if (length > MOST_INPUT_CHARACTERS) return `The input is ${count(length)} characters long; links take ${count(MOST_INPUT_CHARACTERS)} at most.`;
   for (const [key, text] of given) if (text) query.set(key, text);
   return "";
 }

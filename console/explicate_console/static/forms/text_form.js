@@ -2,14 +2,14 @@
 import { html } from "/static/vendor/htm-preact-standalone.js";
 import { Field } from "/static/forms/field.js";
 import { limitOf } from "/static/forms/model_info.js";
+import { count } from "/static/format.js";
 
 const encoder = new TextEncoder();
-const grouped = (count) => count.toLocaleString("en");
 
 /** What is wrong with a text, in the server's words, or "". */
 export function textProblem(text, mostBytes) {
   const size = encoder.encode(text).length;
-  if (size > mostBytes) return `is ${grouped(size)} bytes of UTF-8; at most ${grouped(mostBytes)} are accepted`;
+  if (size > mostBytes) return `is ${count(size)} bytes of UTF-8; at most ${count(mostBytes)} are accepted`;
   if (!text.trim()) return "is empty; give at least one character that is not white space";
   if (text.includes("\0")) return `holds a NUL character at code point ${[...text.slice(0, text.indexOf("\0"))].length}; remove it`;
   return "";
@@ -18,7 +18,7 @@ export function textProblem(text, mostBytes) {
 function OneText({ path, label, text, mostBytes, errors, onText }) {
   const size = encoder.encode(text).length;
   const over = size > mostBytes;
-  const hint = html`<span class=${over ? "over" : ""}>${grouped(size)} of ${grouped(mostBytes)} bytes</span>`;
+  const hint = html`<span class=${over ? "over" : ""}>${count(size)} of ${count(mostBytes)} bytes</span>`;
   return html`<${Field} path=${path} label=${label} hint=${hint} errors=${errors} wide>${(attributes) => html`
     <textarea ...${attributes} rows="5" dir="auto" spellcheck=${false} value=${text}
       onInput=${(event) => onText(event.target.value)}></textarea>`}<//>`;
