@@ -134,8 +134,9 @@ def test_graph_that_differs_less_than_the_limit_is_published(
     reuse_graph(bundle, offset=offset)
     folder = export_run(bundle.run, tmp_path, ExportOptions("m"))
     manifest = json_format.Parse((folder / "manifest.json").read_text("utf-8"), bundle_pb2.Bundle())
-    # Rounding of the two runtimes adds its own: up to 9e-6 of a text's logit on an AMD EPYC.
-    assert manifest.provenance.max_logit_difference == pytest.approx(offset, rel=0.3)
+    published = json_format.Parse((bundle.folder / "manifest.json").read_text("utf-8"), bundle_pb2.Bundle())
+    rounding = published.provenance.max_logit_difference  # of the graph that was not moved, on this processor
+    assert abs(manifest.provenance.max_logit_difference - offset) <= 0.2 * offset + rounding
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -30,11 +30,16 @@ export function meaning(item, answer, output) {
   return `It ${verb} ${unit}“${name}”${doubt(item) === "unknown" ? "; how sure that is, is not known." : "."}`;
 }
 
+/** A figure whose sign has the same width whether it raises or lowers, so that the digits stay where they are. */
+export function Signed({ text }) {
+  return html`<span class="mark-value"><span class="mark-sign">${text[0]}</span>${text.slice(1)}</span>`;
+}
+
 /** A value with its sign; dashed below where the interval holds 0, and said so. */
 export function Figure({ item, answer, half = true }) {
   const state = item.value === null ? "" : doubt(item);
   return html`<span class=${`mark-figure ${state}`}>
-    <span class="mark-value">${number(item.value, answer.decimals)}</span>
+    <${Signed} text=${number(item.value, answer.decimals)} />
     ${half && html` <span class="mark-half">${item.value === null ? "" : halfWidth(item, answer.decimals)}</span>`}
     ${state === "unsure" && html`<span class="mark-said">, unsure: the interval holds 0</span>`}
     ${state === "unknown" && html`<span class="mark-said">, no interval</span>`}

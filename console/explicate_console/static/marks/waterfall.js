@@ -1,7 +1,7 @@
 // From the output without any part to the output as it is: one step for each part, the largest first, the rest as one.
 import { html } from "/static/vendor/htm-preact-standalone.js";
 import { number, plainNumber } from "/static/format.js";
-import { Figure, Key, Part, percent, Row, Table, Track, usePlaces } from "/static/marks/common.js";
+import { Figure, Key, Part, percent, Row, Signed, Table, Track, usePlaces } from "/static/marks/common.js";
 import { scale, steps, ticks } from "/static/marks/scales.js";
 import { addsUp } from "/static/marks/wording.js";
 
@@ -73,5 +73,5 @@ function Plain({ name, value, from, at, decimals }) {
   const item = { value, lower: null, upper: null, hasInterval: false };
   return html`<${Row} className="mark-rest" head=${name} cells=${[
     [html`<${Track} at=${at} item=${item} from=${from} to=${from + value} zero=${null} links=${from + value} />`, TRACK],
-    [html`<span class="mark-value">${number(value, decimals)}</span>`, ADDS], [plainNumber(from + value, decimals), REACHES]]} />`;
+    [html`<${Signed} text=${number(value, decimals)} />`, ADDS], [plainNumber(from + value, decimals), REACHES]]} />`;
 }
