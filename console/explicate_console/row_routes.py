@@ -6,7 +6,6 @@ Failures are as those of the gateway: {"code", "message"}, with a `google.rpc.Ba
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from explicate_console.console_settings import ConsoleSettings
+from explicate_console.gateway.bodies import read_object
+from explicate_console.gateway.failures import STATUS_OF, Failure
 from explicate_console.rows.row_errors import RowsRefused, Stop, invalid
+from explicate_console.waiting import waited_for
 
 if TYPE_CHECKING:
     from explicate_console.rows.row_requests import RowRequests
@@ -26,19 +28,6 @@ if TYPE_CHECKING:
 _LIMIT_S = 60.0
 _AT_ONCE, _MOST_WAITING = 2, 16
 _BODY_BYTES = 64 * 1024
-_LOOKS_EVERY_S = 0.2
-_STATUS = {
-    "invalid_argument": 400,
-    "failed_precondition": 400,
-    "not_found": 404,
-    "aborted": 409,
-    "resource_exhausted": 429,
-    "canceled": 499,
-    "data_loss": 500,
-    "internal": 500,
-    "unimplemented": 501,
-    "deadline_exceeded": 504,
-}
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -80,9 +69,11 @@ class _Rows:
     async def post(self, request: Request) -> Response:
         """Any other request."""
         try:
-            asked = await _asked(request)
-        except RowsRefused as error:
-            return _failure(error)
+            asked = await read_object(request, _BODY_BYTES)
+        except Failure as failure:
+            return _failure(invalid("", str(failure)))
+        except ClientDisconnect:
+            return _failure(RowsRefused("canceled", "the request was cut off"))
         return await self._told(request, request.path_params["what"], asked)
 
     async def _told(self, request: Request, what: str, asked: dict[str, Any]) -> Response:
@@ -100,34 +91,10 @@ class _Rows:
         stop = Stop(_LIMIT_S)
         self._waiting += 1
         try:
-            running = asyncio.wrap_future(self._threads.submit(work, stop))
-            while not (await asyncio.wait([running], timeout=_LOOKS_EVERY_S))[0]:
-                if await request.is_disconnected():
-                    stop.cancel()
-            return running.result()
+            return await waited_for(request, asyncio.wrap_future(self._threads.submit(work, stop)), stop.cancel)
         finally:
             stop.cancel()
             self._waiting -= 1
-
-
-async def _asked(request: Request) -> dict[str, Any]:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise invalid("", "a request about rows is JSON: send content-type: application/json")
-    body = b""
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _BODY_BYTES:
-                raise invalid("", f"a request about rows has at most {_BODY_BYTES:,} bytes")
-    except ClientDisconnect:
-        raise RowsRefused("canceled", "the request was cut off") from None
-    try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError):
-        raise invalid("", "the request is not JSON") from None
-    if not isinstance(asked, dict):
-        raise invalid("", "the request is not a JSON object")
-    return asked
 
 
 def _failure(error: RowsRefused) -> Response:
@@ -137,4 +104,4 @@ def _failure(error: RowsRefused) -> Response:
         told["details"] = [{"type": "google.rpc.BadRequest", "debug": {"fieldViolations": [violation]}}]
     if error.at is not None:
         told["at"] = error.at
-    return JSONResponse(told, status_code=_STATUS[error.code])
+    return JSONResponse(told, status_code=STATUS_OF[error.code])

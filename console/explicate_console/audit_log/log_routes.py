@@ -11,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar  # Any: JSON
+from typing import Any  # JSON
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -31,11 +31,11 @@ from explicate_console.audit_log.log_file import LogFile, LogUnreadableError
 from explicate_console.audit_log.log_replay import RecordUnfitError
 from explicate_console.audit_log.log_search import Bounds, Found, Wanted, read_line, search, summary, written
 from explicate_console.console_settings import ConsoleSettings
-from explicate_console.gateway.bodies import read_body
+from explicate_console.gateway.bodies import read_object
 from explicate_console.gateway.failures import Failure
+from explicate_console.waiting import waited_for
 
 _MOST_RECORDS = 200
-_LOOK_INTERVAL_S = 0.2  # at whether the browser still waits
 # Searches at once: each reads at the speed of the disk.
 _AT_ONCE = 2
 _CALL_STATUS: Mapping[type[ExplicateError], int] = {
@@ -45,7 +45,6 @@ _CALL_STATUS: Mapping[type[ExplicateError], int] = {
     Unavailable: 503,
     DeadlineExceeded: 504,
 }
-_Answer = TypeVar("_Answer")
 _Ask = Callable[[Request, Path], Awaitable[Any]]
 
 
@@ -121,7 +120,7 @@ class _AuditPages:
 
         async with self._turns:
             try:
-                return asdict(await _waited_for(request, asyncio.to_thread(look), gone.set))
+                return asdict(await waited_for(request, asyncio.to_thread(look), gone.set))
             finally:
                 gone.set()
 
@@ -146,23 +145,12 @@ class _AuditPages:
 
     async def replay(self, request: Request, path: Path) -> Any:
         """The explanation of a record asked for again, and compared."""
-        document = await _body(request, self._settings.max_body_bytes)
+        document = await read_object(request, self._settings.max_body_bytes)
         _, text = await asyncio.to_thread(_read, path, document)
         line = log_replay.line_of(text, read_line(text) or {})
         given = log_replay.given_of(document)
         asked = asyncio.ensure_future(log_replay.replay(self._settings, line, given, token=_token(request)))
-        return await _waited_for(request, asked, asked.cancel)
-
-
-async def _waited_for(request: Request, work: Awaitable[_Answer], stop: Callable[[], object]) -> _Answer:
-    """What the work comes to; it is told to stop when the browser does not wait any more."""
-    working = asyncio.ensure_future(work)
-    while not (await asyncio.wait({working}, timeout=_LOOK_INTERVAL_S))[0]:
-        if await request.is_disconnected():
-            stop()
-    if working.cancelled():
-        raise ClientDisconnect
-    return await working
+        return await waited_for(request, asked, asked.cancel)
 
 
 def _read(path: Path, asked: Mapping[str, Any]) -> tuple[int, bytes]:
@@ -188,19 +176,6 @@ def _number(asked: Mapping[str, Any], name: str) -> int | None:
     if told and not (told.isascii() and told.isdecimal() and len(told) <= 16):
         raise _RefusedError(400, "bad_request", f"{name} must be a whole number")
     return int(told) if told else None
-
-
-async def _body(request: Request, most: int) -> dict[str, Any]:
-    # Only scripts of this page can send this type without the browser asking first.
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise _RefusedError(415, "bad_request", "content-type must be application/json")
-    try:
-        document = json.loads(await read_body(request, most))
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise _RefusedError(400, "bad_request", "the body must be a JSON object")
-    return document
 
 
 def _token(request: Request) -> str | None:

@@ -6,10 +6,12 @@ A large one is read and written in a thread, so that it does not hold up the oth
 from __future__ import annotations
 
 import asyncio
+import json
 import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any  # JSON
 
 import grpc
 from google.protobuf import json_format
@@ -103,6 +105,20 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
             grpc.StatusCode.DEADLINE_EXCEEDED, f"the body did not come within {_BODY_WITHIN_S:g} s", status=408
         ) from None
     return bytes(body)
+
+
+async def read_object(request: Request, most_bytes: int) -> dict[str, Any]:
+    """A body that is a JSON object; raises Failure for what is not, or is too large or too slow."""
+    # Only scripts of the console's own page can send this type without the browser asking first.
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise invalid("content-type must be application/json", status=415)
+    try:
+        document = json.loads(await read_body(request, most_bytes))
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise invalid("the body must be a JSON object")
+    return document
 
 
 def unwrapped(body: bytes) -> bytes:

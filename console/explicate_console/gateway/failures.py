@@ -56,6 +56,15 @@ _KNOWN = {
 }
 
 
+def code_name(code: grpc.StatusCode) -> str:
+    """As the protocol writes it: CANCELLED is "canceled" there."""
+    return "canceled" if code is grpc.StatusCode.CANCELLED else code.name.lower()
+
+
+STATUS_OF = {code_name(code): status for code, status in HTTP_STATUS.items()}
+"""The HTTP status of each code by the protocol's name of it."""
+
+
 class Failure(Exception):
     """A call that is refused here, or failed at the server.
 
@@ -79,9 +88,12 @@ class Failure(Exception):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The error as JSON; CANCELLED is "canceled" in the protocol."""
-        name = "canceled" if self.code is grpc.StatusCode.CANCELLED else self.code.name.lower()
-        return {"code": name, "message": str(self), **({"details": self.details} if self.details else {})}
+        """The error as JSON."""
+        return {
+            "code": code_name(self.code),
+            "message": str(self),
+            **({"details": self.details} if self.details else {}),
+        }
 
     @property
     def body(self) -> bytes:

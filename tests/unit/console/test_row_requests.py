@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from explicate_console import row_routes
+from explicate_console import row_routes, waiting
 from explicate_console.console_settings import ConsoleSettings
 from support.scored_folders import FolderPlan, write_folder
 
@@ -100,7 +100,7 @@ def test_a_missing_pyarrow_is_one_sentence(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_reading_ends_when_the_browser_goes_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_routes, "_LOOKS_EVERY_S", 0.01)
+    monkeypatch.setattr(waiting, "_LOOKS_EVERY_S", 0.01)
     app, begun = application(folder), threading.Event()
 
     def endless(_requests: Any, _what: str, _asked: Any, stop: Any) -> Any:
