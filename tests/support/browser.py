@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 REQUIRED = "EXPLICATE_REQUIRE_CHROMIUM"  # where it is set, as in .ci/run, a missing Chromium fails the test
+_PATIENCE_MS = 20_000  # of every wait, on a machine that is busy with other tests
 THEMES, WIDTHS = ("light", "dark"), (390, 1440)
 _QUIET = ("--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
           "--disable-sync", "--disable-quic")  # fmt: skip
@@ -102,7 +103,8 @@ def visit(browser: Browser, url: str, *, theme: str = "light", width: int = 1440
         **context,  # type: ignore[arg-type]
     )
     page = made.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(_PATIENCE_MS)
+    expect.set_options(timeout=_PATIENCE_MS)
     page.add_init_script(_SHIFTS)
     visited = Visit(page, url)
     page.on("pageerror", lambda error: visited.faults.append(f"script: {error}"))

@@ -1,18 +1,6 @@
 // What a record of the log says, in plain words.
 import { count, plainNumber } from "/static/format.js";
 
-const ENDED = {
-  tolerance: "every interval was as narrow as was asked for",
-  budget: "the budget of evaluations was used up",
-  deadline: "time was up",
-  exact: "every combination was evaluated, so nothing is estimated",
-  complete: "the method was through",
-  "top-k": "the largest parts were told apart",
-};
-
-/** Why an explanation ended, as half a sentence; the log's own word where it is not known here. */
-export const ended = (reason) => ENDED[reason] ?? reason;
-
 /** Who called: a token by its name, or an address. */
 export function callerWords(caller) {
   if (!caller) return "somebody whom the log does not name";

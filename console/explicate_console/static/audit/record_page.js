@@ -3,13 +3,14 @@ import { html, useEffect, useMemo, useState } from "/static/vendor/htm-preact-st
 import { sentInput } from "/static/audit/given_input.js";
 import { record as askRecord, search } from "/static/audit/log_calls.js";
 import { LogTrouble } from "/static/audit/log_trouble.js";
-import { callerWords, ended, optionWords } from "/static/audit/plain_words.js";
+import { callerWords, optionWords } from "/static/audit/plain_words.js";
 import { Recorded } from "/static/audit/recorded_values.js";
 import { recordAddress } from "/static/audit/record_table.js";
 import { Replay } from "/static/audit/replay.js";
 import { readInput } from "/static/answers.js";
 import { bytes, count, when } from "/static/format.js";
 import { token } from "/static/token.js";
+import { stopWords } from "/static/stopped.js";
 
 /** The record of an address: #/audit/REQUEST_ID, with its place in the log where the list leads here. */
 function useRecord(requestId, query) {
@@ -97,7 +98,7 @@ function Explained({ fields, summary }) {
     <p class="audit-sentence">At ${when(summary.time)}, <bdi>${callerWords(summary.caller)}</bdi> asked
       ${" "}<a href=${`#/models/${encodeURIComponent(summary.model)}`}><bdi>${summary.model}</bdi></a> version ${summary.version ?? "?"} to explain
       ${" "}${summary.rows === null ? "one input" : `${count(summary.rows)} rows`} by ${summary.method}. After ${summary.evaluations === null ? "an unknown number of" : count(summary.evaluations)} evaluations
-      of the model it ended because ${ended(summary.stopReason)}.
+      of the model it ended because ${stopWords(summary.stopReason)}.
       ${summary.cutByClock && ` The clock cut it${seconds ? `, at ${seconds} s` : ""}: another run may have time for more or fewer evaluations.`}</p>
     <div class="audit-columns"><section aria-label="What was asked"><h2>Asked</h2>
       <dl class="audit-facts">${optionWords(options).map(([name, words]) => html`<dt>${name}</dt><dd dir="auto">${words}</dd>`)}

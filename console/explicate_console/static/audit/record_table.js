@@ -1,7 +1,8 @@
 // The records that were found, as a table.
 import { html } from "/static/vendor/htm-preact-standalone.js";
-import { callerWords, ended } from "/static/audit/plain_words.js";
+import { callerWords } from "/static/audit/plain_words.js";
 import { count, when } from "/static/format.js";
+import { stopWords } from "/static/stopped.js";
 
 /** The address of a record: by its request id, and its place, for ids that several calls had. */
 export function recordAddress(record, log) {
@@ -23,6 +24,6 @@ function Row({ record, log }) {
     <td><span class="audit-cut" dir="auto">${record.model}${record.version === null ? "" : ` ${record.version}`}</span></td>
     <td><span class="audit-cut" dir="auto">${what}</span></td>
     <td class="number">${record.evaluations === null ? "" : count(record.evaluations)}</td>
-    <td title=${ended(record.stopReason)}><span class="audit-cut" dir="auto">${record.stopReason}</span></td>
+    <td title=${stopWords(record.stopReason)}><span class="audit-cut" dir="auto">${record.stopReason}</span></td>
     <td><span class="audit-cut" dir="auto">${callerWords(record.caller)}</span></td></tr>`;
 }

@@ -4,7 +4,8 @@ import { count, seconds } from "/static/format.js";
 import Explained from "/static/marks/input.js";
 import Prediction from "/static/marks/prediction.js";
 import { Disc, Square } from "/static/compare/paired.js";
-import { outputFor, stopWords } from "/static/compare/wording.js";
+import { outputFor } from "/static/compare/wording.js";
+import { stopWords } from "/static/stopped.js";
 
 function Failure({ error, onAgain }) {
   const untold = (error.violations ?? []).filter(({ description }) => !error.message.includes(description));

@@ -4,7 +4,8 @@ import { count, seconds } from "/static/format.js";
 import { differences, toldBy } from "/static/compare/differences.js";
 import Paired from "/static/compare/paired.js";
 import { pairItems } from "/static/compare/pairing.js";
-import { agreementWords, cautions, costWords, differenceWords, outputFor, predictionWords, stopWords, unlikeWords } from "/static/compare/wording.js";
+import { agreementWords, cautions, costWords, differenceWords, outputFor, predictionWords, unlikeWords } from "/static/compare/wording.js";
+import { stopWords } from "/static/stopped.js";
 
 /** Everything that is told of two final answers; a pure function. */
 export function compare(plan, [left, right], contrast, label) {

@@ -2,12 +2,6 @@
 import { count, number, plainNumber, seconds, share, valueText } from "../format.js";
 import { agreement, tally } from "./differences.js";
 
-const STOPS = {
-  tolerance: "the intervals were narrow enough", budget: "the evaluations were used up", deadline: "the time was up",
-  exact: "every combination was evaluated", "top-k": "the parts that weigh most were certain", complete: "the method was done",
-  running: "still running",
-};
-
 const MOST_CHARACTERS = 60; // of a name in a sentence; the table below has the whole of it
 
 /** A name in a sentence, isolated, so that one that is written from right to left moves nothing else. */
@@ -15,9 +9,6 @@ function quoted(name) {
   const characters = [...name.slice(0, 4 * MOST_CHARACTERS)];
   return `“\u2068${characters.length > MOST_CHARACTERS ? `${characters.slice(0, MOST_CHARACTERS).join("")}…` : name}\u2069”`;
 }
-
-/** Why the work on an answer stopped. */
-export const stopWords = (reason) => STOPS[reason] ?? reason;
 
 /** Which output of an answer stands for a class: its place, or the only one. */
 export function outputFor(answer, label) {

@@ -2,7 +2,8 @@
 import { html } from "/static/vendor/htm-preact-standalone.js";
 import { useServer } from "/static/server.js";
 import { Field } from "/static/forms/field.js";
-import { readsAndPredicts, stateOf, statusOf } from "/static/forms/model_info.js";
+import { statusOf } from "/static/forms/model_info.js";
+import { kindOf, stateOf } from "/static/models/statuses.js";
 
 const named = (values) => [...new Set(values)];
 
@@ -13,7 +14,7 @@ function selectors(models, model) {
   labels.sort((one, other) => (other.label === "live") - (one.label === "live") || one.label.localeCompare(other.label));
   return [
     ...labels.map(({ label, version }) => ({ value: `label:${label}`, text: `${label} (now version ${version})` })),
-    ...versions.map((each) => ({ value: `version:${each.version}`, text: `version ${each.version} · ${stateOf(each)}` })),
+    ...versions.map((each) => ({ value: `version:${each.version}`, text: `version ${each.version} · ${stateOf(each).word}` })),
   ];
 }
 
@@ -31,8 +32,9 @@ export function ModelState({ value }) {
   const status = statusOf(models, value);
   if (!asked) return html`<p class="hint" aria-busy="true">Asking the server</p>`;
   if (!status) return html`<p class="hint">${trouble ? "The server cannot be asked now." : "The server has no such version."}</p>`;
-  const parts = [stateOf(status), readsAndPredicts(status), status.runtime, status.precision].filter(Boolean);
-  return html`<p class="hint" dir="auto"><span class=${`state-dot ${stateOf(status)}`} aria-hidden="true"></span>${parts.join(" · ")}${status.reason ? `: ${status.reason}` : ""}</p>`;
+  const { word } = stateOf(status);
+  const parts = [word, kindOf(status), status.runtime, status.precision].filter(Boolean);
+  return html`<p class="hint" dir="auto"><span class=${`state-dot ${word}`} aria-hidden="true"></span>${parts.join(" · ")}${status.reason ? `: ${status.reason}` : ""}</p>`;
 }
 
 /**

@@ -1,6 +1,7 @@
 // What GetModel tells of a version, in the words of the forms.
 import { useEffect, useState } from "/static/vendor/htm-preact-standalone.js";
 import { call } from "/static/api.js";
+import { stateOf } from "/static/models/statuses.js";
 import { useServer } from "/static/server.js";
 
 /** The request for a choice {model, version, label}, as ModelRef and GetModel take it. */
@@ -17,13 +18,6 @@ export function kindOf(info) {
 }
 
 export const KIND_NAMES = { text: "text", pair: "pair of texts", row: "row of a table", image: "image" };
-
-const INPUT_KINDS = { INPUT_KIND_TEXT: "text", INPUT_KIND_TABULAR: "table", INPUT_KIND_IMAGE: "image" };
-const OBJECTIVES = { OBJECTIVE_CLASSIFICATION: "one class", OBJECTIVE_REGRESSION: "a number", OBJECTIVE_MULTI_LABEL: "any number of labels" };
-
-/** "text → one class", of a ModelStatus. */
-export const readsAndPredicts = (status) =>
-  [INPUT_KINDS[status?.inputKind], OBJECTIVES[status?.objective]].filter(Boolean).join(" → ");
 
 /** Labels of the classes; empty for a regression. */
 export const classesOf = (info) => info?.bundle?.classLabels ?? [];
@@ -50,19 +44,11 @@ export function statusOf(models, { model, version, label }) {
   return versions.find((each) => (each.labels ?? []).includes(label || "live"));
 }
 
-const STATES = {
-  MODEL_STATE_READY: "ready", MODEL_STATE_AVAILABLE: "not loaded", MODEL_STATE_LOADING: "loading",
-  MODEL_STATE_FAILED: "refused", MODEL_STATE_UNLOADING: "leaving", MODEL_STATE_REMOVED: "gone",
-};
-
-/** The state of a version in a word. */
-export const stateOf = (status) => STATES[status?.state] ?? "unknown";
-
 const FIRST_KINDS = ["INPUT_KIND_TEXT", "INPUT_KIND_TABULAR"];
 
 /** The model that a form begins with: one that serves, and one that is asked by typing before one that wants a file. */
 export function firstModel(models) {
-  const live = models.filter((each) => stateOf(each) === "ready" && each.labels?.includes("live"));
+  const live = models.filter((each) => stateOf(each).word === "ready" && each.labels?.includes("live"));
   return FIRST_KINDS.map((kind) => live.find((each) => each.inputKind === kind)).find(Boolean) ?? live[0] ?? models[0];
 }
 

@@ -2,16 +2,11 @@
 import { html, useEffect, useState } from "/static/vendor/htm-preact-standalone.js";
 import { MOST_ATTEMPTS } from "/static/forms/explaining.js";
 import { count } from "/static/format.js";
+import { stopWords } from "/static/stopped.js";
 
 const TICK_MS = 250;
 const SLOW_S = 5;
 const seconds = (value) => `${value.toFixed(1)} s`;
-
-const STOPS = {
-  tolerance: "the intervals are as narrow as asked for", budget: "the evaluations are used up",
-  deadline: "time was up: the best answer so far", exact: "every combination was evaluated: the numbers are exact",
-  "top-k": "it is certain which parts weigh most", complete: "the whole sample was evaluated",
-};
 
 function useClock(running) {
   const [, tick] = useState(0);
@@ -44,7 +39,7 @@ export function progressText(run, now) {
   if (run.phase === "stopped") return has ? `Stopped by you after ${evaluationsOf(run)}, ${took}. This estimate is not final.` : `Stopped by you after ${took}; no answer had come.`;
   if (run.phase === "failed") return has ? `Broke off after ${evaluationsOf(run)}, ${took}. This estimate is not final.` : `Failed after ${took}.`;
   if (run.only === "predict") return `Predicted in ${took}.`;
-  const why = STOPS[run.answer?.stopReason];
+  const why = stopWords(run.answer?.stopReason);
   return `Final after ${count(run.answer?.evaluations ?? 0)} evaluations, ${took}${why ? `: ${why}` : ""}.`;
 }
 
