@@ -64,9 +64,15 @@ async def _alive(_request: Request) -> Response:
 
 
 async def _words(request: Request) -> Response:
-    """The glossary by group and name, each a title and what it says; `?lang=de` for another language."""
+    """The glossary by group and name, each a title and what it says.
+
+    `?lang=de` for another language, `?group=method` for one group.
+    """
     groups = glossary(request.query_params.get("lang", "en"))
-    return JSONResponse({g: {name: asdict(term) for name, term in terms.items()} for g, terms in groups.items()})
+    wanted = request.query_params.getlist("group") or groups
+    return JSONResponse(
+        {g: {name: asdict(term) for name, term in terms.items()} for g, terms in groups.items() if g in wanted}
+    )
 
 
 class _Call:

@@ -1,14 +1,8 @@
 // What the words on pages mean: the glossary that the console serves, in groups such as "method" and "not".
-
-const PATIENCE_MS = 1500; // before a page goes on without it
-
-async function load() {
-  const answer = await fetch("/words.json", { signal: AbortSignal.timeout(PATIENCE_MS) });
-  return answer.ok ? answer.json() : {};
-}
+import { loadWords } from "/static/word_file.js";
 
 // Loaded before whatever imports this, so that no page moves when its words come.
-const words = await load().catch(() => ({}));
+const words = await loadWords();
 
 /** The {title, says} of a group's word, such as term("method", "lime"); undefined where the glossary has none. */
 export function term(group, name) {

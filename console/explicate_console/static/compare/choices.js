@@ -4,7 +4,7 @@ import { Field, Scope } from "/static/forms/field.js";
 import InputForm from "/static/forms/input_form.js";
 import ModelChoice from "/static/forms/model_choice.js";
 import { classesOf, statusOf } from "/static/forms/model_info.js";
-import { METHODS } from "/static/forms/option_list.js";
+import { methodSentence } from "/static/forms/method_words.js";
 import OptionsForm from "/static/forms/options_form.js";
 import { useServer } from "/static/server.js";
 import { DIFFERS } from "/static/compare/address.js";
@@ -57,7 +57,7 @@ function SameVersion({ form }) {
 function Differing({ form, info, set }) {
   if (form.differs === "methods") {
     return html`<${PairOfChoices} values=${form.methods} names=${info.methods ?? ["auto"]} labels=${["A: method", "B: method"]}
-      hint=${(method) => METHODS[method]} onChange=${(methods) => set({ methods })} />`;
+      hint=${methodSentence} onChange=${(methods) => set({ methods })} />`;
   }
   if (form.differs === "inputs") return null;
   const labels = form.differs === "contrast" ? ["Why A:", "rather than B:"] : ["A: class", "B: class"];

@@ -1,21 +1,6 @@
 // The options of an explanation as a form holds them (texts as typed, "" for the default) and the message they become.
 import { classesOf, columnsOf, defaultsOf, isRegression, kindOf, limitOf } from "/static/forms/model_info.js";
 
-/** Explanation methods in a sentence each. */
-export const METHODS = {
-  auto: "Takes the exact method if all combinations fit the budget, else an estimate with intervals.",
-  "additive-exact": "Shapley values without error: this model is a sum over columns and tells what each adds.",
-  "tree-shap": "Shapley values without error: this model is a sum of decision trees.",
-  "integrated-gradients": "Follows the model's gradient from an empty text to this one; it sums as Shapley values do, and is another thing.",
-  "exact-shap": "Shapley values without error, from every combination: for short texts and a few columns.",
-  "kernel-shap": "Shapley values from a sample of combinations, with intervals: for any input.",
-  "permutation-shap": "Shapley values over random orders, with intervals: a second opinion that rests on other assumptions.",
-  "partition-shap": "Owen values: neighbours belong together; they are not Shapley values.",
-  occlusion: "What the output loses without one part alone: a first look; parts that can stand in for each other get little.",
-  lime: "The numbers of the lime library, seed for seed, with intervals added.",
-  "lime-stratified": "lime's local model on a sample without repeats: less is left to the draw.",
-};
-
 const CHOICES = {
   GRANULARITY_WORD: "each word", GRANULARITY_TOKEN: "each token of the model", GRANULARITY_SENTENCE: "each sentence",
   GRANULARITY_SLIC: "segments of like colour, about the same size (slic)", GRANULARITY_QUICKSHIFT: "segments of like colour, any size (quickshift)",

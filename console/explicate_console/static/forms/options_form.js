@@ -2,11 +2,12 @@
 import { html } from "/static/vendor/htm-preact-standalone.js";
 import { Field } from "/static/forms/field.js";
 import { classesOf, columnsOf, defaultsOf, isMultiLabel, isRegression, kindOf } from "/static/forms/model_info.js";
-import { LANGUAGES, LISTS, METHODS, choiceName, chosenClasses, defaultText, numbersOf, rangeText } from "/static/forms/option_list.js";
+import { LANGUAGES, LISTS, choiceName, chosenClasses, defaultText, numbersOf, rangeText } from "/static/forms/option_list.js";
+import { methodSentence } from "/static/forms/method_words.js";
 
 function MethodField({ info, value, set, errors }) {
   const methods = info.methods?.length ? info.methods : ["auto"];
-  return html`<${Field} path="options.method" label="Method" errors=${errors} hint=${METHODS[value.method] ?? "A method of this server."} wide>${(attributes) => html`
+  return html`<${Field} path="options.method" label="Method" errors=${errors} hint=${methodSentence(value.method)} wide>${(attributes) => html`
     <select ...${attributes} value=${value.method} onChange=${(event) => set({ method: event.target.value })}>
       ${methods.map((each) => html`<option value=${each} selected=${each === value.method}>${each === "auto" ? "auto (default)" : each}</option>`)}</select>`}<//>`;
 }
