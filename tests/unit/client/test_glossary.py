@@ -48,3 +48,7 @@ def test_a_language_that_is_not_there_is_english():
     assert glossary("xx") is not glossary("de")
     assert glossary("xx") == glossary("en")
     assert glossary("../en") == glossary("en")
+
+
+def test_an_unknown_language_is_english_and_keeps_nothing() -> None:
+    assert glossary("xx") is glossary("../en") is glossary("en")

@@ -30,10 +30,14 @@ class Term:
     says: str
 
 
-@cache
 def glossary(tag: str = DEFAULT) -> Mapping[str, Mapping[str, Term]]:
     """The terms of a language by group and name, such as "method" and "kernel-shap"; English for others."""
-    document = tomllib.loads((_folder() / f"{tag if tag in glossary_tags() else DEFAULT}.toml").read_text("utf-8"))
+    return _glossary(tag if tag in glossary_tags() else DEFAULT)
+
+
+@cache  # of the languages there are: what strangers ask for must not fill the memory
+def _glossary(tag: str) -> Mapping[str, Mapping[str, Term]]:
+    document = tomllib.loads((_folder() / f"{tag}.toml").read_text("utf-8"))
     groups = {
         group: MappingProxyType({name: Term(*told) for name, told in terms.items()})
         for group, terms in document.items()
