@@ -1,4 +1,5 @@
 // What the page Audit asks the console for; the console itself asks the server whether this browser may see it.
+import { ask, CallError } from "/static/http.js";
 import { token } from "/static/token.js";
 
 /** Why the log is not shown: reason "no_log", "token_wanted", "no_right", "server_away", "unreadable", "unfit", ... */
@@ -9,19 +10,13 @@ export class LogError extends Error {
   }
 }
 
-async function ask(address, { signal, body } = {}) {
+async function askLog(address, { signal, body } = {}) {
   const headers = token() ? { authorization: `Bearer ${token()}` } : {};
   if (body) headers["content-type"] = "application/json";
-  let response;
-  try {
-    response = await fetch(address, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), signal });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new LogError({ reason: "console_away", message: "The console cannot be reached; is it still running?" }, 0);
-  }
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok || answer.reason === "no_log") throw new LogError(answer, response.status);
-  return answer;
+  const asked = ask(address, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), signal });
+  const { response, document } = await asked.catch((error) => { throw error instanceof CallError ? new LogError({ message: error.message }, 0) : error; });
+  if (!response.ok || document.reason === "no_log") throw new LogError(document, response.status);
+  return document;
 }
 
 /**
@@ -34,7 +29,7 @@ export async function* search(wanted, { most = 50, from = null, signal } = {}) {
     const asked = new URLSearchParams(Object.entries(wanted).filter(([, value]) => value !== "" && value != null));
     asked.set("size", String(most - found));
     if (place) { asked.set("before", String(place.before)); asked.set("log", place.log); }
-    const step = await ask(`/audit/records?${asked}`, { signal });
+    const step = await askLog(`/audit/records?${asked}`, { signal });
     yield step;
     if (step.next === null) return;
     found += step.records.length;
@@ -43,7 +38,7 @@ export async function* search(wanted, { most = 50, from = null, signal } = {}) {
 }
 
 /** One record in full: {summary, fields, changed, wanted: {input, baseline}, unfit}. */
-export const record = (log, at, { signal } = {}) => ask(`/audit/record?${new URLSearchParams({ log, at: String(at) })}`, { signal });
+export const record = (log, at, { signal } = {}) => askLog(`/audit/record?${new URLSearchParams({ log, at: String(at) })}`, { signal });
 
 /** Ask the server for a record's explanation again: {verdict, what, repeated, largestDifference, answer}. */
-export const replay = (log, at, given, { signal } = {}) => ask("/audit/replay", { signal, body: { log, at, ...given } });
+export const replay = (log, at, given, { signal } = {}) => askLog("/audit/replay", { signal, body: { log, at, ...given } });

@@ -1,20 +1,13 @@
 // Questions about folders of scored rows, to the console itself: the model's server is not asked.
 import { useEffect, useRef, useState } from "/static/vendor/htm-preact-standalone.js";
-import { CallError } from "/static/api.js";
+import { ask, CallError } from "/static/http.js";
 
 /** One question, such as askRows("page", {folder, filter}); failures are CallErrors, with `at`: the character of the filter that is wrong. */
 export async function askRows(what, asked, { signal } = {}) {
   const how = asked === null ? { signal } : { signal, method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(asked) };
-  let response;
-  try {
-    response = await fetch(`/rows/${what}`, how);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new CallError({ code: "unavailable", message: "the console cannot be reached; is it still running?" }, 0);
-  }
-  const answer = await response.json().catch(() => ({}));
-  if (response.ok) return answer;
-  throw Object.assign(new CallError(answer, response.status), { at: answer.at ?? null });
+  const { response, document } = await ask(`/rows/${what}`, how);
+  if (response.ok) return document;
+  throw Object.assign(new CallError(document, response.status), { at: document.at ?? null });
 }
 
 /**
@@ -28,7 +21,7 @@ export function useRows(what, asked) {
     if (!key) { setTold({ answer: null, error: null, of: "" }); return undefined; }
     const cut = new AbortController();
     askRows(what, JSON.parse(key), { signal: cut.signal })
-      .then((answer) => setTold({ answer, error: null, of: key }))
+      .then((answer) => { if (!cut.signal.aborted) setTold({ answer, error: null, of: key }); })
       .catch((error) => { if (!cut.signal.aborted) setTold((before) => ({ answer: before.answer, error, of: key })); });
     return () => cut.abort();
   }, [what, key]);
