@@ -1,5 +1,6 @@
 // A question as others can ask it: by curl, and by the Python client.
 import { kindOf } from "/static/forms/model_info.js";
+import { cellLiteral, changeLiteral, groupsLiteral, partsLiteral } from "/static/parts/python.js";
 
 const IMAGE_MARK = "@@image@@";
 const shellQuoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
@@ -20,11 +21,6 @@ export function asCurl({ asked, address, hasToken }) {
 const literal = (value) => (value === null ? "None" : value === true ? "True" : value === false ? "False" : JSON.stringify(value));
 const named = (value, prefix) => literal(value.slice(prefix.length).toLowerCase().replaceAll("_", "-"));
 
-function cellLiteral(cell) {
-  if ("number" in cell) return String(cell.number);
-  return literal("category" in cell ? cell.category : null);
-}
-
 function inputLiteral(asked) {
   const { text, tabular } = asked.spec.input;
   if (text) return text.textPair === undefined ? literal(text.text) : `(${literal(text.text)}, ${literal(text.textPair)})`;
@@ -38,14 +34,6 @@ function targetLiteral(target) {
   return literal(target.label);
 }
 
-function changeLiteral(change) {
-  const given = [];
-  if (change.classLabel !== undefined) given.push(`to=${literal(change.classLabel)}`);
-  if (change.value !== undefined) given.push(`to_value=${change.value}`);
-  if (change.columns) given.push(`keep=(${change.columns.map((each) => `${literal(each.column)},`).join(" ")})`);
-  return given.length ? `explicate.ChangeSearch(${given.join(", ")})` : "True";
-}
-
 function baselineLiteral(baseline, asked) {
   if (!baseline.text) return literal(baseline.name ?? baseline.colour);
   return kindOf(asked.info) === "pair" ? `(${literal(baseline.text.text)}, ${literal(baseline.text.textPair)})` : literal(baseline.text.text);
@@ -55,6 +43,8 @@ const PYTHON = {
   method: (value) => ["method", literal(value)],
   target: (value) => ["target", targetLiteral(value)],
   change: (value) => ["change", changeLiteral(value)],
+  groups: (value) => ["groups", groupsLiteral(value)],
+  fixed: (value) => ["fixed", partsLiteral(value)],
   baseline: (value, asked) => ["baseline", baselineLiteral(value, asked)],
   outputSpace: (value) => ["output_space", named(value, "OUTPUT_SPACE_")],
   granularity: (value) => ["granularity", named(value, "GRANULARITY_")],

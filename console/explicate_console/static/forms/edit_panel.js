@@ -2,6 +2,7 @@
 import { html, useEffect, useRef, useState } from "/static/vendor/htm-preact-standalone.js";
 import CellField from "/static/forms/cell_field.js";
 import { columnsOf } from "/static/forms/model_info.js";
+import { withTexts } from "/static/parts/players.js";
 
 /** A name in a line of other words, in its own direction whatever that is. */
 const apart = (text) => `\u2068${text}\u2069`;
@@ -21,7 +22,7 @@ export function replaced(text, spans, by) {
 export function withWords(input, item, by) {
   const own = item.spans.filter((span) => !span.inPair);
   const pair = item.spans.filter((span) => span.inPair);
-  return { ...input, text: own.length ? replaced(input.text, own, by) : input.text, textPair: pair.length ? replaced(input.textPair, pair, by) : input.textPair };
+  return withTexts(input, { ...(own.length && { text: replaced(input.text, own, by) }), ...(pair.length && { textPair: replaced(input.textPair, pair, by) }) });
 }
 
 /** The input after cells became other ones. */

@@ -1,8 +1,9 @@
 // The input of a model: a form made from the schema that GetModel tells, and the message that it becomes.
 import { html } from "/static/vendor/htm-preact-standalone.js";
 import { cellMessage, cellPath, cellProblem } from "/static/forms/cell_field.js";
-import ImageForm from "/static/forms/image_form.js";
 import { KIND_NAMES, columnsOf, kindOf, limitOf } from "/static/forms/model_info.js";
+import { Later } from "/static/later.js";
+import { playerProblems, playersMessage } from "/static/parts/players.js";
 import RowForm from "/static/forms/row_form.js";
 import TextForm, { textProblem } from "/static/forms/text_form.js";
 
@@ -36,7 +37,7 @@ const ROW = {
 };
 
 const IMAGE = {
-  Form: ImageForm,
+  Form: (given) => html`<${Later} module="/static/forms/image_form.js" ...${given} />`,
   empty: (_info, before) => ({ image: before?.image ?? null }),
   message: (_info, value) => ({ image: { content: value.image.base64 } }),
   problems: (_info, value) => [{ field: "input.image.content", description: value.image ? value.image.problem : "is left out; choose, drop or paste a picture" }],
@@ -51,7 +52,10 @@ export const emptyInput = (info, before) => KINDS[kindOf(info)]?.empty(info, bef
 export const inputMessage = (info, value) => KINDS[kindOf(info)].message(info, value);
 
 /** What is wrong with the input, as violations in the server's words; empty if nothing is seen from here. */
-export const inputProblems = (info, value) => KINDS[kindOf(info)].problems(info, value).filter((each) => each.description);
+export const inputProblems = (info, value) => [...KINDS[kindOf(info)].problems(info, value), ...playerProblems(info, value.players, value)].filter((each) => each.description);
+
+/** What the options say of the parts that are chosen in the input: words of a text, boxes on a picture. */
+export const inputPlayers = (info, value) => playersMessage(info, value.players, value);
 
 /** Whether what is held is a form of this model, and not of another kind. */
 export function fitsInput(info, value) {

@@ -1,9 +1,11 @@
 // How an explanation is made: the method and what is explained, and the rest of the options below.
 import { html } from "/static/vendor/htm-preact-standalone.js";
 import { Field } from "/static/forms/field.js";
-import { classesOf, columnsOf, defaultsOf, isMultiLabel, isRegression, kindOf } from "/static/forms/model_info.js";
+import { classesOf, defaultsOf, isMultiLabel, isRegression, kindOf } from "/static/forms/model_info.js";
 import { LANGUAGES, LISTS, choiceName, chosenClasses, defaultText, numbersOf, rangeText } from "/static/forms/option_list.js";
 import { methodSentence } from "/static/forms/method_words.js";
+import { Later } from "/static/later.js";
+import { PartsFold } from "/static/parts/fold.js";
 
 function MethodField({ info, value, set, errors }) {
   const methods = info.methods?.length ? info.methods : ["auto"];
@@ -79,29 +81,18 @@ function BaselineField({ info, value, set, errors }) {
       <textarea ...${attributes} rows="2" dir="auto" spellcheck=${false} value=${value.baselinePair ?? ""} onInput=${(event) => set({ baselinePair: event.target.value })}></textarea>`}<//>`}`;
 }
 
-function ChangeGoal({ info, value, set, errors }) {
-  if (isRegression(info)) {
-    return html`<${Field} path="options.change.value" label="Value to reach or to fall below" errors=${errors} hint=${info.bundle.targetName ?? ""}>${(attributes) => html`
-      <input ...${attributes} type="text" inputmode="decimal" size="12" value=${value.changeTo ?? ""} onInput=${(event) => set({ changeTo: event.target.value })} />`}<//>`;
-  }
-  if (isMultiLabel(info)) return null;
-  return html`<${Field} path="options.change" inside label="The answer is to become" errors=${errors}>${(attributes) => html`
-    <select ...${attributes} value=${value.changeTo ?? ""} dir="auto" onChange=${(event) => set({ changeTo: event.target.value })}>
-      <option value="" selected=${!value.changeTo}>any other class</option>
-      ${classesOf(info).map((each) => html`<option value=${each} selected=${each === value.changeTo}>${each}</option>`)}</select>`}<//>`;
-}
-
-function ChangeFields({ info, value, set, errors }) {
-  const kept = value.changeKeep ?? [];
-  const keep = (name, on) => set({ changeKeep: on ? [...kept, name] : kept.filter((each) => each !== name) });
-  const columns = columnsOf(info);
+function ChangeFields(given) {
+  const { value, set } = given;
   return html`<div class="field wide-field">
     <label class="check"><input type="checkbox" checked=${Boolean(value.change)} onChange=${(event) => set({ change: event.target.checked })} />
       Look for the smallest change that changes the answer</label>
-    ${value.change && html`<${ChangeGoal} info=${info} value=${value} set=${set} errors=${errors} />`}
-    ${value.change && columns.length > 0 && html`<fieldset class="kept"><legend>These columns keep their values</legend>
-      ${columns.map(({ name }) => html`<label class="check" dir="auto"><input type="checkbox" checked=${kept.includes(name)} onChange=${(event) => keep(name, event.target.checked)} />${name}</label>`)}</fieldset>`}
+    ${value.change && html`<${Later} module="/static/forms/change_form.js" ...${given} />`}
   </div>`;
+}
+
+function RowParts({ info, value, set, errors }) {
+  if (kindOf(info) !== "row") return null;
+  return html`<${PartsFold} title="Columns that stay, or go together" module="/static/parts/row_parts.js" info=${info} players=${value.players} errors=${errors} onPlayers=${(players) => set({ players })} />`;
 }
 
 /**
@@ -123,6 +114,7 @@ export default function OptionsForm({ info, value, onChange, errors, legend = "E
             <option value="" selected=${!value.language}>default: English</option>
             ${Object.entries(LANGUAGES).map(([tag, name]) => html`<option value=${tag} selected=${tag === value.language}>${name}</option>`)}</select>`}<//>
         <${BaselineField} ...${given} />
+        <${RowParts} ...${given} />
         ${!without.includes("change") && html`<${ChangeFields} ...${given} />`}
       </div>
     </details></fieldset>`;

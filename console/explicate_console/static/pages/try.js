@@ -37,9 +37,9 @@ function useForm(here) {
   useEffect(() => {
     if (info) setForm((now) => ({ ...now, input: fitsInput(info, now.input) ? now.input : emptyInput(info, now.input), options: fitting(info, now.options) }));
   }, [info, form.input === null]);
-  const change = (key, prefix) => (value) => {
+  const change = (key, ...prefixes) => (value) => {
     setForm((now) => ({ ...now, [key]: value }));
-    setErrors((now) => now.filter((each) => !each.field.startsWith(prefix)));
+    setErrors((now) => now.filter((each) => !prefixes.some((prefix) => each.field.startsWith(prefix))));
   };
   return { form, setForm, info, error, asked, errors, setErrors, change };
 }
@@ -85,7 +85,7 @@ function Form({ held, run, onAsk, onStop, formRef }) {
     <${ModelChoice} value=${form.choice} onChange=${change("choice", "model")} errors=${errors} />
     ${error && html`<p class="notice bad" role="alert" dir="auto">${error.message}</p>`}
     ${info && form.input && html`
-      <${InputForm} info=${info} value=${form.input} onChange=${change("input", "input")} errors=${errors} />
+      <${InputForm} info=${info} value=${form.input} onChange=${change("input", "input", "options.groups", "options.fixed")} errors=${errors} />
       <${OptionsForm} info=${info} value=${form.options} onChange=${change("options", "options")} errors=${errors} />`}
     <div class="actions">
       <button class="primary" disabled=${!ready} aria-keyshortcuts="Control+Enter" title="Control+Enter">Explain</button>
