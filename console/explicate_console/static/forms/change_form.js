@@ -3,6 +3,9 @@ import { html, useState } from "/static/vendor/htm-preact-standalone.js";
 import { changePath } from "/static/forms/change_message.js";
 import { Field } from "/static/forms/field.js";
 import { classesOf, columnsOf, isMultiLabel, isRegression } from "/static/forms/model_info.js";
+import { useStyle } from "/static/styles.js";
+
+await useStyle("/static/parts/parts.css");
 
 const isMeasured = (column) => ["COLUMN_TYPE_NUMBER", "COLUMN_TYPE_DATE"].includes(column.type);
 const OWN = ["columns", "absence", "keep_others", "max_evaluations"].map((name) => `options.change.${name}`);

@@ -4,7 +4,6 @@ import { cellMessage, cellPath, cellProblem } from "/static/forms/cell_field.js"
 import { KIND_NAMES, columnsOf, kindOf, limitOf } from "/static/forms/model_info.js";
 import { Later } from "/static/later.js";
 import { playerProblems, playersMessage } from "/static/parts/players.js";
-import RowForm from "/static/forms/row_form.js";
 import TextForm, { textProblem } from "/static/forms/text_form.js";
 
 // Each kind of input: its form, what it holds at first, its message, what is wrong with it, and what may be shared by a link.
@@ -23,7 +22,7 @@ const TEXT = {
 const firstCell = (column) => (["COLUMN_TYPE_NUMBER", "COLUMN_TYPE_DATE"].includes(column.type) ? "" : column.categories?.[0] ?? "");
 
 const ROW = {
-  Form: RowForm,
+  Form: (given) => html`<${Later} module="/static/forms/row_form.js" ...${given} />`,
   empty: (info, before) => {
     const cells = Object.create(null);
     for (const column of columnsOf(info)) cells[column.name] = before?.cells?.[column.name] === undefined ? firstCell(column) : before.cells[column.name];

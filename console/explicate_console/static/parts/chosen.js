@@ -2,6 +2,9 @@
 import { html, useContext, useState } from "/static/vendor/htm-preact-standalone.js";
 import { Field, Scope, errorsAt, idOf } from "/static/forms/field.js";
 import { groupErrors, renamed, withoutPart } from "/static/parts/players.js";
+import { useStyle } from "/static/styles.js";
+
+await useStyle("/static/parts/parts.css");
 
 /** What the two choices mean. */
 export const MEANING = "What is always there is never left out and gets no number: the starting point has it. What is one part is left out together and gets one number.";
