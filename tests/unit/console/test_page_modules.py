@@ -73,11 +73,10 @@ def test_the_page_cuts_a_text_into_the_words_of_the_server(tmp_path: Path) -> No
 def _texts() -> list[str]:
     """Texts of what parts words or holds them together, in many scripts."""
     drawn = random.Random(7)
-    letters = ["a", "B", "é", "e\u0301", "1", "٣", "中", "の", "ー", "ภ", "ก็", "हि", "न्", "ש", "ʼ", "ˇ", "\ue000", "\u0378"]
-    marks = [*".,:/'’-&\"()@_!€", "״", "\u0301", "\u200b", "\u200d", "\u00ad", "\ufeff", "😀", "👩\u200d👩\u200d👧", "🇩🇪"]
+    letters = [*"aBé1٣中のーภשʼˇ\ue000\u0378", "e\u0301", "ก็", "हि", "न्", "AT&T", "U.S.A.", "3.50", "don't"]
+    marks = [*".,:/'’-&\"()@_!€״\u0301\u200b\u200d\u00ad\ufeff😀", "👩\u200d👩\u200d👧", "🇩🇪"]
     gaps = [" ", "\n", "\r\n", "\u00a0", "\x1c", "\x85", " \u0301"]
-    written = ["AT&T", "U.S.A.", "3.50", "don't", "well-made"]
-    atoms = [*letters, *marks, *gaps, *written]
+    atoms = [*letters, *marks, *gaps]
     return ["".join(drawn.choices(atoms, k=drawn.randrange(1, 14))) for _ in range(2000)]
 
 
