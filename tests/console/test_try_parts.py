@@ -18,7 +18,14 @@ TEXT = "not a great movie, a good film"
 PICTURE = png(np.random.default_rng(3).integers(0, 256, (64, 96, 3), dtype=np.uint8))
 ROW = {"income": "1200", "purpose": "home", "debt_short": "3", "owner": "true", "age": "40", "rating": "high",
        "debt_long": "4"}  # fmt: skip
-ROW_PARTS = f"&always={quote('["income"]')}&together={quote('["means", "age", "debt"]')}"
+
+
+def told(**given: object) -> str:
+    """What an address says further, in JSON."""
+    return "".join(f"&{name}={quote(json.dumps(value))}" for name, value in given.items())
+
+
+ROW_PARTS = told(always=["income"], together=["means", "age", "debt"])
 
 
 def is_final(page: Page) -> None:
@@ -35,7 +42,8 @@ def take(page: Page, words: str, button: str, label: str = "Text") -> None:
     """Select words in the text and press a button."""
     text = page.get_by_label(label, exact=True)
     text.focus()
-    text.evaluate("(area, words) => area.setSelectionRange(area.value.indexOf(words), area.value.indexOf(words) + words.length)", words)  # fmt: skip
+    start = text.input_value().index(words)
+    text.evaluate("(area, [start, end]) => area.setSelectionRange(start, end)", [start, start + len(words)])
     page.get_by_role("button", name=button, exact=True).click()
 
 
@@ -182,7 +190,9 @@ def test_boxes_are_drawn_on_the_picture_or_given_as_numbers(visited: Visit) -> N
 
 def test_a_change_is_held_to_what_each_column_may_become(visited: Visit) -> None:
     asked: list[str] = []
-    visited.page.on("request", lambda request: asked.append(request.post_data or "") if "Explain" in request.url else None)  # fmt: skip
+    visited.page.on(
+        "request", lambda request: asked.append(request.post_data or "") if "Explain" in request.url else None
+    )
     page = row_page(visited, "&change=1")
     page.get_by_text("What each column may become").click()
     choices = page.locator(".column-choice")
@@ -208,7 +218,7 @@ def test_a_change_is_held_to_what_each_column_may_become(visited: Visit) -> None
 
 def test_what_the_server_refuses_of_a_change_is_told_at_the_column(visited: Visit) -> None:
     visited.expected.append("error: Failed to load resource")
-    page = row_page(visited, f"&change=1&vary={quote('["income", "range", "20", "10"]')}")
+    page = row_page(visited, told(change=1, vary=["income", "range", "20", "10"]))
     explain(page)
     income = page.locator(".column-choice").get_by_label("income", exact=True)
     expect(income).to_be_focused()
@@ -222,17 +232,17 @@ def test_the_call_as_python_asks_the_same(visited: Visit, server: str, model: st
         take(page, "great", "Always there")
         take(page, "good film", "One part")
     else:
-        vary = quote('["income", "range", "10", "20", "5"]')
-        page = row_page(visited, f"{ROW_PARTS}&change=1&vary={vary}&keep=purpose&keepOthers=1")
+        vary = told(change=1, vary=["income", "range", "10", "20", "5"])
+        page = row_page(visited, f"{ROW_PARTS}{vary}&keep=purpose&keepOthers=1")
     explain(page)
     is_final(page)
     page.get_by_text("Take it along").click()
     code = page.get_by_label("The call as Python").inner_text()
-    told = io.StringIO()
-    with contextlib.redirect_stdout(told):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
         exec(code.replace("127.0.0.1:8500", server), {})
-    assert "never left out:" in told.getvalue()
-    assert ("group 1:" if model == "tiny" else "means:") in told.getvalue()
+    assert "never left out:" in printed.getvalue()
+    assert ("group 1:" if model == "tiny" else "means:") in printed.getvalue()
 
 
 def test_two_texts_have_words_of_their_own_in_compare(visited: Visit) -> None:
@@ -254,10 +264,10 @@ def test_two_texts_have_words_of_their_own_in_compare(visited: Visit) -> None:
 def test_the_choice_of_parts_is_whole_and_accessible_in_every_look(model: str, visitor, console: str, looks) -> None:  # type: ignore[no-untyped-def]
     with visitor(console, **looks) as visited:
         if model == "tiny":
-            page = text_page(visited, f"&always={quote('[[6, 11]]')}&together={quote('["praise", [21, 30]]')}")
+            page = text_page(visited, told(always=[[6, 11]], together=["praise", [21, 30]]))
         else:
-            vary = quote('["income", "range", "10", "20", "5"]')
-            page = row_page(visited, f"{ROW_PARTS}&change=1&vary={vary}&keep=purpose")
+            vary = told(change=1, vary=["income", "range", "10", "20", "5"])
+            page = row_page(visited, f"{ROW_PARTS}{vary}&keep=purpose")
             page.get_by_text("Columns that stay, or go together").click()
         expect(page.get_by_label("One part, called")).to_be_visible()
         explain(page)
