@@ -172,8 +172,8 @@ def test_boxes_are_drawn_on_the_picture_or_given_as_numbers(visited: Visit) -> N
     expect(page.get_by_role("list", name="group 1").get_by_role("listitem")).to_have_count(1)
     page.get_by_role("button", name="Always there", exact=True).click()
     expect(page.get_by_text("or give four numbers, in pixels.")).to_be_visible()
-    for side, value in zip(sides, ("0", "0", "20", "12"), strict=True):
-        side.fill(value)
+    for side, text in zip(sides, ("0", "0", "20", "12"), strict=True):
+        side.fill(text)
     page.get_by_role("button", name="Always there", exact=True).click()
     expect(page.get_by_role("list", name="Always there")).to_contain_text("0, 0 to 20, 12")
     expect(page.locator(".boxes .box")).to_have_count(2)

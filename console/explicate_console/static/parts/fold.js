@@ -21,8 +21,8 @@ export function PartsFold({ title, onOpen, ...props }) {
     if (open) setOpened(true);
     onOpen?.(open);
   };
-  return html`<details class="parts wide-field" onToggle=${toggled}>
+  return html`<div class="wide-field"><details class="parts" onToggle=${toggled}>
       <summary>${title} ${told && html`<span class="hint">(${told})</span>`}</summary>
       ${(opened || told) && html`<${Later} ...${props} />`}</details>
-    <p class="hint" role="status" dir="auto">${dropped.length > 0 && `No longer chosen, since the input has changed: ${dropped.slice(0, MOST_DROPPED).join(", ")}${dropped.length > MOST_DROPPED ? ", …" : ""}.`}</p>`;
+    <p class="hint" role="status" dir="auto">${dropped.length > 0 && `No longer chosen, since the input has changed: ${dropped.slice(0, MOST_DROPPED).join(", ")}${dropped.length > MOST_DROPPED ? ", …" : ""}.`}</p></div>`;
 }
