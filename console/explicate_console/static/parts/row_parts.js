@@ -30,5 +30,5 @@ export default function RowParts({ info, players = NOBODY, onPlayers, errors }) 
           ${found.groups.map((group) => option(String(group.id), `together as ${group.name}`))}${option("new", "together as a new group")}</select>`}<//>`;
     })}</div>
     ${found.groups.map((group, place) => html`<div class="owner" key=${group.id}><${GroupName} group=${group} place=${place} errors=${errors} players=${players} onPlayers=${onPlayers} />
-      <p class="hint" dir="auto">${group.parts.map(({ part }) => part.column).join(", ")}</p></div>`)}`;
+      <p class="hint">${group.parts.map(({ part }, at) => html`${at ? ", " : ""}<bdi class="cut" title=${part.column}>${part.column}</bdi>`)}</p></div>`)}`;
 }
