@@ -37,8 +37,11 @@ function Preview({ image }) {
     <figcaption dir="auto">${told.filter(Boolean).join(" · ")}</figcaption></figure>`;
 }
 
-/** @param {{info: object, value: {image: object|null}, onChange: Function, errors?: object[]}} props */
-export default function ImageForm({ info, value, onChange, errors }) {
+/**
+ * @param {{info: object, value: {image: object|null}, onChange: Function, errors?: object[], path?: string, label?: string, pastes?: boolean}} props
+ * `pastes`: whether a picture that is pasted anywhere on the page goes here.
+ */
+export default function ImageForm({ info, value, onChange, errors, path = PATH, label = "Picture", pastes = true }) {
   const [over, setOver] = useState(false);
   const latest = useRef();
   const take = async (file) => {
@@ -48,16 +51,17 @@ export default function ImageForm({ info, value, onChange, errors }) {
     if (latest.current === file) onChange({ image });
   };
   useEffect(() => {
+    if (!pastes) return undefined;
     const pasted = (event) => take([...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/")));
     addEventListener("paste", pasted);
     return () => removeEventListener("paste", pasted);
   }, [info]);
   const drop = (event) => { event.preventDefault(); setOver(false); take(event.dataTransfer.files[0]); };
-  const own = value.image?.problem ? [{ field: PATH, description: value.image.problem }] : [];
-  const hint = `PNG, JPEG, WebP, GIF, BMP or TIFF, at most ${count(limitOf(info, "maxImageBytes"))} bytes and ${count(limitOf(info, "maxImagePixels"))} pixels. Drop or paste one here, too.`;
+  const own = value.image?.problem ? [{ field: path, description: value.image.problem }] : [];
+  const hint = `PNG, JPEG, WebP, GIF, BMP or TIFF, at most ${count(limitOf(info, "maxImageBytes"))} bytes and ${count(limitOf(info, "maxImagePixels"))} pixels. Drop ${pastes ? "or paste " : ""}one here, too.`;
   return html`<div class=${`drop ${over ? "over" : ""}`} onDragOver=${(event) => { event.preventDefault(); setOver(true); }}
       onDragLeave=${() => setOver(false)} onDrop=${drop}>
-    <${Field} path=${PATH} label="Picture" hint=${hint} errors=${own.length ? own : errors} inside wide>${(attributes) => html`
+    <${Field} path=${path} label=${label} hint=${hint} errors=${own.length ? own : errors} inside wide>${(attributes) => html`
       <input ...${attributes} type="file" accept=${ACCEPTED} onChange=${(event) => take(event.target.files[0])} />`}<//>
     ${value.image ? html`<${Preview} image=${value.image} />` : html`<p class="preview quiet">No picture yet.</p>`}
   </div>`;

@@ -1,5 +1,6 @@
 // The form as an address, and back: the model and the options always, the input only when asked.
 import { count } from "/static/format.js";
+import { baselineOf, putBaseline } from "/static/forms/baseline.js";
 import { LISTS, NUMBERS, emptyOptions } from "/static/forms/option_list.js";
 
 export const MOST_INPUT_CHARACTERS = 4000;
@@ -7,7 +8,7 @@ const PLAIN_KEYS = [...NUMBERS, ...LISTS].map((each) => each.key).concat("langua
 
 /**
  * The address of what the forms hold.
- * @returns {{hash: string, problem: string}} problem says why the input was left out, or is ""
+ * @returns {{hash: string, problem: string}} problem says why the input or another row was left out, or is ""
  */
 export function toHash({ page = "try", choice, options, input }, withInput = false) {
   const query = new URLSearchParams({ model: choice.model });
@@ -18,8 +19,8 @@ export function toHash({ page = "try", choice, options, input }, withInput = fal
   for (const key of PLAIN_KEYS) if (options[key]) query.set(key, options[key]);
   if (options.change) query.set("change", "1");
   for (const name of options.change ? options.changeKeep ?? [] : []) query.append("keep", name);
-  const problem = withInput ? setInput(query, input) : "";
-  return { hash: `#/${page}?${query}`, problem };
+  const problems = [withInput ? setInput(query, input) : "", putBaseline(query, options, withInput, MOST_INPUT_CHARACTERS)];
+  return { hash: `#/${page}?${query}`, problem: problems.filter(Boolean).join(" ") };
 }
 
 function setTarget(query, { target, targetClass, againstClass }) {
@@ -47,6 +48,7 @@ export function fromQuery(query) {
   const target = query.get("target");
   if (["class", "all", "contrast"].includes(target)) Object.assign(options, { target, targetClass: query.get("class") ?? "", againstClass: query.get("against") ?? "" });
   for (const key of PLAIN_KEYS) if (query.get(key)) options[key] = query.get(key);
+  Object.assign(options, baselineOf(query, rowOf));
   if (query.get("change")) Object.assign(options, { change: true, changeKeep: query.getAll("keep") });
   return { choice, options, input: inputOf(query) };
 }
