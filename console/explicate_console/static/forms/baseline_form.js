@@ -37,7 +37,8 @@ function RowBaseline(props) {
   const by = standIn("row", value);
   const strange = by === "name" && !groups.some((each) => each.name === value.baseline);
   const choose = (chosen) => set(chosen === "row" ? { baselineBy: "row", baseline: "" } : { baselineBy: "name", baseline: chosen.slice("name:".length) });
-  return html`<${Field} path=${by === "name" ? NAME_PATH : PATH} errors=${errors} label="Compared with" hint="the rows whose values stand in for what is left out">${(attributes) => html`
+  const own = (errors ?? []).filter(({ field }) => field === PATH || field === NAME_PATH);
+  return html`<${Field} path=${PATH} inside errors=${own} label="Compared with" hint="the rows whose values stand in for what is left out">${(attributes) => html`
       <select ...${attributes} value=${by === "row" ? by : `name:${value.baseline ?? ""}`} dir="auto" onChange=${(event) => choose(event.target.value)}>
         <option value="name:" selected=${!by}>default: typical rows</option>
         ${groups.map((each) => html`<option value=${`name:${each.name}`} selected=${by === "name" && each.name === value.baseline}>${each.name}${each.of ? ` (${each.of})` : ""}</option>`)}
