@@ -42,8 +42,11 @@ function Preview({ image, onSize, children }) {
     <figcaption dir="auto">${told.filter(Boolean).join(" · ")}</figcaption></figure>`;
 }
 
-/** @param {{info: object, value: {image: object|null}, onChange: Function, errors?: object[]}} props */
-export default function ImageForm({ info, value, onChange, errors }) {
+/**
+ * @param {{info: object, value: {image: object|null}, onChange: Function, errors?: object[], path?: string, label?: string, pastes?: boolean}} props
+ * `pastes`: whether a picture that is pasted anywhere on the page goes here.
+ */
+export default function ImageForm({ info, value, onChange, errors, path = PATH, label = "Picture", pastes = true }) {
   const [over, setOver] = useState(false);
   const latest = useRef();
   const [seen, setSeen] = useState(null);
@@ -59,19 +62,20 @@ export default function ImageForm({ info, value, onChange, errors }) {
     onChange({ image, players: value.players && { ...NOBODY, dropped: value.players.parts.map(({ box }) => boxWords(box)) } });
   };
   useEffect(() => {
+    if (!pastes) return undefined;
     const pasted = (event) => take([...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/")));
     addEventListener("paste", pasted);
     return () => removeEventListener("paste", pasted);
   }, [info]);
   const drop = (event) => { event.preventDefault(); setOver(false); take(event.dataTransfer.files[0]); };
-  const own = value.image?.problem ? [{ field: PATH, description: value.image.problem }] : [];
-  const hint = `PNG, JPEG, WebP, GIF, BMP or TIFF, at most ${count(limitOf(info, "maxImageBytes"))} bytes and ${count(limitOf(info, "maxImagePixels"))} pixels. Drop or paste one here, too.`;
+  const own = value.image?.problem ? [{ field: path, description: value.image.problem }] : [];
+  const hint = `PNG, JPEG, WebP, GIF, BMP or TIFF, at most ${count(limitOf(info, "maxImageBytes"))} bytes and ${count(limitOf(info, "maxImagePixels"))} pixels. Drop ${pastes ? "or paste " : ""}one here, too.`;
   return html`<div class=${`drop ${over ? "over" : ""}`} onDragOver=${(event) => { event.preventDefault(); setOver(true); }}
       onDragLeave=${() => setOver(false)} onDrop=${drop}>
-    <${Field} path=${PATH} label="Picture" hint=${hint} errors=${own.length ? own : errors} inside wide>${(attributes) => html`
+    <${Field} path=${path} label=${label} hint=${hint} errors=${own.length ? own : errors} inside wide>${(attributes) => html`
       <input ...${attributes} type="file" accept=${ACCEPTED} onChange=${(event) => take(event.target.files[0])} />`}<//>
     ${value.image ? html`<${Preview} image=${value.image} onSize=${setSeen}>${size && html`<${Boxes} info=${info} players=${value.players} size=${size} draft=${draft} onDraft=${drawing && setDraft} />`}<//>` : html`<p class="preview quiet">No picture yet.</p>`}
-    ${value.image?.url && html`<${PartsFold} onOpen=${setDrawing} title="Regions that stay, or go together" module="/static/parts/image_parts.js" info=${info} players=${value.players} input=${value} onInput=${onChange}
+    ${value.image?.url && path === PATH && html`<${PartsFold} onOpen=${setDrawing} title="Regions that stay, or go together" module="/static/parts/image_parts.js" info=${info} players=${value.players} input=${value} onInput=${onChange}
       errors=${errors} size=${size} draft=${draft} onDraft=${setDraft} />`}
   </div>`;
 }

@@ -1,6 +1,6 @@
 // The input of a model: a form made from the schema that GetModel tells, and the message that it becomes.
 import { html } from "/static/vendor/htm-preact-standalone.js";
-import { cellMessage, cellPath, cellProblem } from "/static/forms/cell_field.js";
+import { cellPath, cellProblem, cellsOf, rowMessage } from "/static/forms/cells.js";
 import { KIND_NAMES, columnsOf, kindOf, limitOf } from "/static/forms/model_info.js";
 import { Later } from "/static/later.js";
 import { playerProblems, playersMessage } from "/static/parts/players.js";
@@ -19,20 +19,11 @@ const TEXT = {
   },
 };
 
-const firstCell = (column) => (["COLUMN_TYPE_NUMBER", "COLUMN_TYPE_DATE"].includes(column.type) ? "" : column.categories?.[0] ?? "");
-
 const ROW = {
   Form: (given) => html`<${Later} module="/static/forms/row_form.js" ...${given} />`,
-  empty: (info, before) => {
-    const cells = Object.create(null);
-    for (const column of columnsOf(info)) cells[column.name] = before?.cells?.[column.name] === undefined ? firstCell(column) : before.cells[column.name];
-    return { cells };
-  },
-  message: (info, value) => ({
-    tabular: { cells: Object.fromEntries(columnsOf(info).map((column) => [column.name, cellMessage(column, value.cells[column.name])])) },
-  }),
-  problems: (info, value) => columnsOf(info).map((column) =>
-    ({ field: cellPath(column.name), description: cellProblem(column, value.cells[column.name] === undefined ? "" : value.cells[column.name]) })),
+  empty: (info, before) => ({ cells: cellsOf(columnsOf(info), before?.cells) }),
+  message: (info, value) => ({ tabular: rowMessage(columnsOf(info), value.cells) }),
+  problems: (info, value) => columnsOf(info).map((column) => ({ field: cellPath(column.name), description: cellProblem(column, value.cells[column.name]) })),
 };
 
 const IMAGE = {

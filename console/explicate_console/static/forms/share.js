@@ -1,5 +1,6 @@
 // The form as an address, and back: the model and the options always, the input only when asked.
 import { count } from "/static/format.js";
+import { baselineOf, putBaseline } from "/static/forms/baseline.js";
 import { changeOf, setChange } from "/static/forms/change_message.js";
 import { LISTS, NUMBERS, emptyOptions } from "/static/forms/option_list.js";
 import { playersOf, setPlayers } from "/static/parts/players.js";
@@ -9,7 +10,7 @@ const PLAIN_KEYS = [...NUMBERS, ...LISTS].map((each) => each.key).concat("langua
 
 /**
  * The address of what the forms hold.
- * @returns {{hash: string, problem: string}} problem says why the input was left out, or is ""
+ * @returns {{hash: string, problem: string}} problem says why the input or another row was left out, or is ""
  */
 export function toHash({ page = "try", choice, options, input }, withInput = false) {
   const query = new URLSearchParams({ model: choice.model });
@@ -20,8 +21,8 @@ export function toHash({ page = "try", choice, options, input }, withInput = fal
   for (const key of PLAIN_KEYS) if (options[key]) query.set(key, options[key]);
   setChange(query, options);
   setPlayers(query, options.players);
-  const problem = withInput ? setInput(query, input) : "";
-  return { hash: `#/${page}?${query}`, problem };
+  const problems = [withInput ? setInput(query, input) : "", putBaseline(query, options, withInput, MOST_INPUT_CHARACTERS)];
+  return { hash: `#/${page}?${query}`, problem: problems.filter(Boolean).join(" ") };
 }
 
 function setTarget(query, { target, targetClass, againstClass }) {
@@ -50,7 +51,7 @@ export function fromQuery(query) {
   const target = query.get("target");
   if (["class", "all", "contrast"].includes(target)) Object.assign(options, { target, targetClass: query.get("class") ?? "", againstClass: query.get("against") ?? "" });
   for (const key of PLAIN_KEYS) if (query.get(key)) options[key] = query.get(key);
-  Object.assign(options, changeOf(query), { players: playersOf(query, "column") });
+  Object.assign(options, baselineOf(query, rowOf), changeOf(query), { players: playersOf(query, "column") });
   return { choice, options, input: inputOf(query) };
 }
 

@@ -1,10 +1,11 @@
 // The page Try: a model, an input and the options; the answer as it comes, and what a change of the input does to it.
 import { html, useEffect, useRef, useState } from "/static/vendor/htm-preact-standalone.js";
+import { fittingBaseline } from "/static/forms/baseline.js";
 import { useExplaining, question } from "/static/forms/explaining.js";
 import { fieldErrors, focusFirstError } from "/static/forms/field.js";
 import InputForm, { emptyInput, fitsInput, inputProblems } from "/static/forms/input_form.js";
 import ModelChoice from "/static/forms/model_choice.js";
-import { firstModel, useModel } from "/static/forms/model_info.js";
+import { firstModel, kindOf, useModel } from "/static/forms/model_info.js";
 import OptionsForm from "/static/forms/options_form.js";
 import { optionProblems } from "/static/forms/option_list.js";
 import { Failure, Progress } from "/static/forms/progress.js";
@@ -44,7 +45,13 @@ function useForm(here) {
   return { form, setForm, info, error, asked, errors, setErrors, change };
 }
 
-const fitting = (info, options) => (info.methods?.length && !info.methods.includes(options.method) ? { ...options, method: "auto" } : options);
+function fitting(info, options) {
+  const fit = fittingBaseline(kindOf(info), options);
+  return info.methods?.length && !info.methods.includes(fit.method) ? { ...fit, method: "auto" } : fit;
+}
+
+/** Rows on the page that another row may be copied from: the input, and that of the last answer. */
+const rowsOf = (form, run) => [{ name: "the input", cells: form.input.cells }, { name: "the row of the last answer", cells: run.asked?.input?.cells }];
 
 /** What draws an answer, loaded when it is wanted first: the page opens without it. */
 function useAnswerArea(wanted) {
@@ -86,7 +93,7 @@ function Form({ held, run, onAsk, onStop, formRef }) {
     ${error && html`<p class="notice bad" role="alert" dir="auto">${error.message}</p>`}
     ${info && form.input && html`
       <${InputForm} info=${info} value=${form.input} onChange=${change("input", "input", "options.groups", "options.fixed")} errors=${errors} />
-      <${OptionsForm} info=${info} value=${form.options} onChange=${change("options", "options")} errors=${errors} />`}
+      <${OptionsForm} info=${info} value=${form.options} onChange=${change("options", "options")} errors=${errors} rows=${rowsOf(form, run)} />`}
     <div class="actions">
       <button class="primary" disabled=${!ready} aria-keyshortcuts="Control+Enter" title="Control+Enter">Explain</button>
       <button type="button" disabled=${!ready} onClick=${() => onAsk("predict")}>Predict only</button>
