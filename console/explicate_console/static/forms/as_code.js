@@ -1,5 +1,5 @@
 // A question as others can ask it: by curl, and by the Python client.
-import { cellLiteral, changeLiteral, groupsLiteral, partsLiteral } from "/static/parts/python.js";
+import { cellLiteral, changeLiteral, groupsLiteral, partsLiteral } from "../parts/python.js";
 
 const IMAGE_MARK = /@@image(\d)@@/;
 const shellQuoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
