@@ -174,11 +174,11 @@ def test_another_picture_is_checked_as_the_first_one_is(visited: Visit) -> None:
     page.get_by_text("More options").click()
     page.get_by_label("What is left out shows").select_option("picture")
     page.get_by_role("button", name="Explain", exact=True).click()
-    expect(page.get_by_label("Other picture")).to_have_accessible_description(re.compile("is left out"))
+    expect(page.get_by_label("Other picture", exact=True)).to_have_accessible_description(re.compile("is left out"))
     give_picture(page, "Other picture", b"hello")
     expect(page.locator(".field-error")).to_have_text("is no PNG, JPEG, WebP, GIF, BMP or TIFF file")
     page.get_by_role("button", name="Explain", exact=True).click()
-    expect(page.get_by_label("Other picture")).to_be_focused()
+    expect(page.get_by_label("Other picture", exact=True)).to_be_focused()
     assert sent == []
 
 
