@@ -64,7 +64,7 @@ def test_a_fresh_row_is_empty_and_nothing_that_nobody_chose_is_explained(visited
 def test_typical_values_fill_what_is_empty_and_only_that(visited: Visit) -> None:
     page = visited.open("#/try?model=loans")
     told = ask(visited.url, "/explicate.v1.ModelService/GetModel", {"model": "loans"}).json["typicalValues"]
-    expect(page.get_by_label("age", exact=True)).to_have_attribute("placeholder", f"typically {told['age']['number']}")
+    expect(page.get_by_label("age", exact=True)).to_have_attribute("placeholder", f"e.g. {told['age']['number']}")
     expect(page.get_by_label("purpose", exact=True)).to_contain_text(f"choose, typically {told['purpose']['category']}")
     page.get_by_label("income", exact=True).fill("12")
     page.get_by_label("rating", exact=True).select_option("missing")
@@ -84,7 +84,7 @@ def test_another_row_is_sent_and_the_answer_names_it(visited: Visit) -> None:
     other.get_by_role("button", name="Copy the input").click()
     other.get_by_label("income", exact=True).fill("7")
     expect(page.locator("details.another > summary")).to_have_text(
-        "The other row, 1 of 7 columns differ from the input"
+        "The other row, 1 of 7 columns differs from the input"
     )
     explain(page)
     expect(page.locator(".mark-told")).to_contain_text("the output for another row of a table")

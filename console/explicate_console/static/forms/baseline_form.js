@@ -23,7 +23,7 @@ function OtherRow({ info, value, set, errors, rows }) {
   const onCells = (changed) => set({ baselineRow: changed });
   const input = rows[0]?.cells;
   const differing = columns.filter(({ name }) => cells[name] !== "" && cells[name] !== input?.[name]).length;
-  return html`<details class="another wide-field" open><summary>The other row${input ? html`<span class="hint">, ${differing} of ${columns.length} columns differ from the input</span>` : ""}</summary>
+  return html`<details class="another wide-field" open><summary>The other row${input ? html`<span class="hint">, ${differing} of ${columns.length} columns ${differing === 1 ? "differs" : "differ"} from the input</span>` : ""}</summary>
     <div role="group" aria-label="The other row">
       <${Copies} columns=${columns} cells=${cells} from=${rows} onCells=${onCells} />
       <${Later} module="/static/forms/row_form.js" info=${info} value=${{ cells }} errors=${errors} pathOf=${otherCellPath} onChange=${(changed) => onCells(changed.cells)} />

@@ -21,7 +21,7 @@ function hintOf(column, typical) {
 
 function NumberControl({ attributes, value, typical, onValue }) {
   return html`<input ...${attributes} type="text" inputmode="decimal" autocomplete="off" size="12" value=${value ?? ""}
-    placeholder=${typical === undefined || value === null ? "" : typically(typical)} disabled=${value === null} onInput=${(event) => onValue(event.target.value)} />`;
+    placeholder=${typical === undefined || value === null ? "" : typical === null ? "often missing" : `e.g. ${typical}`} disabled=${value === null} onInput=${(event) => onValue(event.target.value)} />`;
 }
 
 function DateControl({ attributes, column, value, onValue }) {
