@@ -181,6 +181,7 @@ def test_boxes_are_drawn_on_the_picture_or_given_as_numbers(visited: Visit) -> N
     explain(page)
     is_final(page)
     expect(page.locator(".mark-held")).to_have_text(re.compile("group 1, one part: .*Always there: drawn region", re.S))
+    page.locator(".mark-list").get_by_role("button", name=re.compile("^Show the other")).click()
     expect(page.locator(".mark-list")).to_contain_text("group 1")
     page.get_by_label("Picture", exact=True).set_input_files(
         {"name": "y.png", "mimeType": "image/png", "buffer": PICTURE}
