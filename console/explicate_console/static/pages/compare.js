@@ -105,6 +105,7 @@ function Share() {
 
 export default function Compare({ here }) {
   const { form, set, model, ready } = useForm(here);
+  const { asked } = useServer();
   const run = useComparison();
   const [problems, setProblems] = useState({ left: [], right: [] });
   const root = useRef();
@@ -125,6 +126,7 @@ export default function Compare({ here }) {
       <${WhatDiffers} value=${form.differs} info=${info} onChange=${(differs) => set({ differs })} />
       <div>
         ${form.left && form.right && html`<${Sides} form=${form} info=${info} set=${set} />`}
+        ${!info && !model.error && (form.left || !asked) && html`<p class="quiet" aria-busy="true">Asking the server</p>`}
         ${model.error && html`<p class="notice bad side-notice" role="alert" dir="auto">${model.error.message}</p>`}
         ${blocked && html`<p class="notice side-notice">${blocked}</p>`}
         ${info && kindOf(info) && form.input && html`<${Inputs} form=${form} info=${info} set=${set} errors=${errors} />

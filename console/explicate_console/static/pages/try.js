@@ -90,6 +90,7 @@ function Form({ held, run, onAsk, onStop, formRef }) {
   };
   return html`<form class="asked" ref=${formRef} onKeyDown=${keys} onSubmit=${(event) => { event.preventDefault(); onAsk("explain"); }}>
     <${ModelChoice} value=${form.choice} onChange=${change("choice", "model")} errors=${errors} />
+    ${!info && !error && form.choice.model && html`<p class="quiet" aria-busy="true">Asking the server about it</p>`}
     ${error && html`<p class="notice bad" role="alert" dir="auto">${error.message}</p>`}
     ${info && form.input && html`
       <${InputForm} info=${info} value=${form.input} onChange=${change("input", "input", "options.groups", "options.fixed")} errors=${errors} />

@@ -13,7 +13,7 @@ const numbered = (info, players) => new Map(allOf(placed(info, players)).map(({ 
 
 function Box({ box, number, size, kind }) {
   const { left, top, right, bottom } = box;
-  const letter = Math.max(size.width, size.height) / 14;
+  const letter = Math.max(size.width, size.height) / 18;
   return html`<g class=${`box ${kind}`}><rect class="halo" x=${left} y=${top} width=${right - left} height=${bottom - top} /><rect x=${left} y=${top} width=${right - left} height=${bottom - top} />
     ${number && html`<text class="numeral" x=${left + letter / 4} y=${top + letter} font-size=${letter}>${number}</text>`}</g>`;
 }
