@@ -9,7 +9,7 @@ from explicate.described.compared_with import BaselineGroup
 from explicate.described.decisions import DecisionRule
 from explicate.described.plots import InterpretabilityPlot
 from explicate.described.standards import RequiredStandard, StandardVerdict
-from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE
+from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE, CellValue
 from explicate.json_documents import JsonAnswer
 
 
@@ -167,7 +167,8 @@ class Column:
     column; empty for a number or a date. group: columns of one group are explained together; empty for a column on its
     own. may_be_missing: whether values were missing in the training data. written: an example of how texts of a number
     or a date are read, such as "1.234,5"; empty for numbers as programs write them. missing_words: texts that mean a
-    missing value.
+    missing value. typical: a value to begin with, the median or the most frequent category of the background; None
+    where that is a missing value, and as long as the version is not ready.
     """
 
     name: str
@@ -177,6 +178,7 @@ class Column:
     may_be_missing: bool
     written: str = field(default="", metadata=ONLY_SOME_KINDS)
     missing_words: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
+    typical: CellValue = field(default=None, metadata=UNLESS_NONE)
 
 
 @dataclass(frozen=True)

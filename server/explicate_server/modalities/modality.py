@@ -338,12 +338,13 @@ class Modality(Protocol):
     """Of a column of a table, those of other players that go along with it in the background rows."""
     alternatives: CellAlternatives | None = None
     """What the columns of its rows may become; None of what is not a table."""
+    typical: Mapping[str, CellValue] = MappingProxyType({})
+    """A value of each column of a table to begin with."""
     baselines: BaselineChoices = BaselineChoices()
     """What a caller may have stand in for absent players."""
 
     max_length: int
     """Length of the longest row."""
-
     row_bytes: int
     """Memory that the longest row of an input takes while it waits."""
 

@@ -56,6 +56,7 @@ from explicate_server.modalities.rows.table_claims import (
 from explicate_server.modalities.rows.table_games import TableGames
 from explicate_server.modalities.rows.table_sampler import TableSampler
 from explicate_server.modalities.rows.table_trees import TREES, CheckedTrees, ToldTrees, checked_trees
+from explicate_server.modalities.rows.typical_cells import typical_cells
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 from explicate_server.settings import Settings
@@ -213,6 +214,7 @@ class TabularModality(Modality):
         self._background, self._weights = _behind(background)
         self.near_copies = near_copies(self._background, self._weights, self._columns)
         self.alternatives = CellAlternatives(self._columns, self._background, self._weights)
+        self.typical = typical_cells(schema, self._columns, self._background, self._weights)
         self._groups = {name: _behind(group) for name, group in baselines.items()}
         self.baselines = BaselineChoices("background", {name: _named(*group) for name, group in self._groups.items()})
         self.row_bytes = self._background[0].nbytes

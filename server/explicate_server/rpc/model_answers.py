@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from explicate.v1 import bundle_pb2 as bundle_messages
 from explicate.v1 import model_service_pb2 as model_messages
+from explicate.v1.table_pb2 import Cell
 from explicate_bundle.standard.gate import Unmet
 from explicate_server.device import Device
 from explicate_server.inference.shadow import Comparison
@@ -12,6 +13,7 @@ from explicate_server.registry.label_store import Traffic
 from explicate_server.registry.loading import graph_bytes
 from explicate_server.registry.peers import Tally
 from explicate_server.registry.records import ModelEntry, ServedModel, VersionRecord
+from explicate_server.rpc.asked.baseline_messages import cell_message
 from explicate_server.rpc.option_messages import number_of
 from explicate_server.runtime.devices.cuda import CUDA
 from explicate_server.runtime.nvml import open_nvml
@@ -111,6 +113,12 @@ def runtime_trial(trial: Trial) -> model_messages.RuntimeTrial:
         seconds_per_row=trial.seconds_per_row,
         score_difference=trial.score_difference,
     )
+
+
+def typical_values(record: VersionRecord) -> dict[str, Cell]:
+    """A value of each column of a table to begin with, by its name; empty unless it is ready."""
+    cells = record.loaded.modality.typical if record.loaded else {}
+    return {name: cell_message(value) for name, value in cells.items()}
 
 
 def required_standard(record: VersionRecord) -> model_messages.RequiredStandard | None:

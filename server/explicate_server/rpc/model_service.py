@@ -79,6 +79,7 @@ class ModelServicer(services.ModelServiceServicer):
             traffic=model_answers.traffic(entry.traffic),
             shadow=model_answers.shadow_report(self._shadow.report(model, shadows)),
             required_standard=model_answers.required_standard(record),
+            typical_values=model_answers.typical_values(record),
         )
 
     def _default_options(self, record: VersionRecord) -> list[ExplainOptions]:

@@ -27,11 +27,12 @@ from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.views import amounts
 from explicate.views.kinds import explained
+from explicate_bundle.players.words import words
 
 JS = Path(__file__).parents[2] / "console" / "js"
 NAN = math.nan
 _OLDEST_NODE = (20, 19)  # the first of 20 that reads modules without a package.json
-_WITH_CASES = {"format.test.mjs", "answers.test.mjs"}  # compared with what Python says
+_WITH_CASES = {"format.test.mjs", "answers.test.mjs", "text_ranges.test.mjs"}  # compared with what Python says
 NODE = shutil.which("node")
 
 
@@ -63,6 +64,20 @@ def test_the_page_writes_numbers_as_python_does(tmp_path: Path) -> None:
 
 def test_the_page_reads_answers_as_the_python_client_does(tmp_path: Path) -> None:
     _passes("answers.test.mjs", [_answer_case(*case) for case in _answers()], tmp_path)
+
+
+def test_the_page_cuts_a_text_into_the_words_of_the_server(tmp_path: Path) -> None:
+    _passes("text_ranges.test.mjs", [[text, words(text)] for text in _texts()], tmp_path)
+
+
+def _texts() -> list[str]:
+    """Texts of what parts words or holds them together, in many scripts."""
+    drawn = random.Random(7)
+    letters = [*"aBé1٣中のーภשʼˇ\ue000\u0378", "e\u0301", "ก็", "हि", "न्", "AT&T", "U.S.A.", "3.50", "don't"]
+    marks = [*".,:/'’-&\"()@_!€״\u0301\u200b\u200d\u00ad\ufeff😀", "👩\u200d👩\u200d👧", "🇩🇪"]
+    gaps = [" ", "\n", "\r\n", "\u00a0", "\x1c", "\x85", " \u0301"]
+    atoms = [*letters, *marks, *gaps]
+    return ["".join(drawn.choices(atoms, k=drawn.randrange(1, 14))) for _ in range(2000)]
 
 
 @pytest.mark.parametrize("module", sorted({path.name for path in JS.glob("*.test.mjs")} - _WITH_CASES))

@@ -55,7 +55,7 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         runtimes=tuple(_runtime_trial(trial) for trial in response.runtimes),
         devices=tuple(copied(model_info.ModelDevice, device) for device in response.devices),
         device_reason=response.device_reason,
-        columns=tuple(_column(column, bundle.tabular.missing_words) for column in bundle.tabular.columns),
+        columns=tuple(_columns(response)),
         background_rows=bundle.tabular.background_rows,
         target_name=bundle.target_name,
         pairs=bundle.text.pairs,
@@ -168,14 +168,17 @@ def _ends(
     return (ends.lower, ends.upper) if message.HasField(name) else None  # type: ignore[arg-type]  # a field's name
 
 
-def _column(column: bundle_pb.ColumnSchema, missing_words: Iterable[str]) -> model_info.Column:
-    return copied(
-        model_info.Column,
-        column,
-        type=name_of(bundle_pb.ColumnType, column.type),
-        written=_written(column),
-        missing_words=(*missing_words, *column.missing_words),
-    )
+def _columns(response: model_pb.GetModelResponse) -> Iterable[model_info.Column]:
+    schema, typical = response.bundle.tabular, response.typical_values
+    for column in schema.columns:
+        yield copied(
+            model_info.Column,
+            column,
+            type=name_of(bundle_pb.ColumnType, column.type),
+            written=_written(column),
+            missing_words=(*schema.missing_words, *column.missing_words),
+            typical=cell_value(typical[column.name]) if column.name in typical else None,
+        )
 
 
 _DATES = {

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from explicate.v1 import bundle_pb2 as _bundle_pb2
 from explicate.v1 import explanation_pb2 as _explanation_pb2
+from explicate.v1 import table_pb2 as _table_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
@@ -269,6 +270,27 @@ class GetModelResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class TypicalValuesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _table_pb2.Cell: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _table_pb2.Cell | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     STATUS_FIELD_NUMBER: _builtins.int
     BUNDLE_FIELD_NUMBER: _builtins.int
     METHODS_FIELD_NUMBER: _builtins.int
@@ -284,6 +306,7 @@ class GetModelResponse(_message.Message):
     DEVICES_FIELD_NUMBER: _builtins.int
     DEVICE_REASON_FIELD_NUMBER: _builtins.int
     REQUIRED_STANDARD_FIELD_NUMBER: _builtins.int
+    TYPICAL_VALUES_FIELD_NUMBER: _builtins.int
     model_card: _builtins.str
     """Its model card in Markdown; unset if the bundle has none."""
     device_reason: _builtins.str
@@ -343,6 +366,15 @@ class GetModelResponse(_message.Message):
     def required_standard(self) -> Global___RequiredStandard:
         """What the standard that this server requires says of it; unset if it requires none, and before it was judged."""
 
+    @_builtins.property
+    def typical_values(self) -> _containers.MessageMap[_builtins.str, _table_pb2.Cell]:
+        """Of a table, a typical value of each column, by its name, to begin with: the weighted median of the background rows of
+        a number or date column, to a hundredth of their standard deviation or to the day (the minute where the model reads
+        the time); their most frequent category of another; a missing value where most of them have none. Each column is
+        summed up alone, so together they are nobody's row, and no usual one where columns depend on each other. Empty
+        unless the version is ready.
+        """
+
     def __init__(
         self,
         *,
@@ -361,10 +393,11 @@ class GetModelResponse(_message.Message):
         devices: _abc.Iterable[Global___ModelDevice] | None = ...,
         device_reason: _builtins.str | None = ...,
         required_standard: Global___RequiredStandard | None = ...,
+        typical_values: _abc.Mapping[_builtins.str, _table_pb2.Cell] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_device_reason", b"_device_reason", "_model_card", b"_model_card", "bundle", b"bundle", "device_reason", b"device_reason", "limits", b"limits", "model_card", b"model_card", "required_standard", b"required_standard", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_device_reason", b"_device_reason", "_model_card", b"_model_card", "bundle", b"bundle", "default_options", b"default_options", "device_reason", b"device_reason", "devices", b"devices", "granularities", b"granularities", "labels", b"labels", "limits", b"limits", "maskings", b"maskings", "methods", b"methods", "model_card", b"model_card", "required_standard", b"required_standard", "runtimes", b"runtimes", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_device_reason", b"_device_reason", "_model_card", b"_model_card", "bundle", b"bundle", "default_options", b"default_options", "device_reason", b"device_reason", "devices", b"devices", "granularities", b"granularities", "labels", b"labels", "limits", b"limits", "maskings", b"maskings", "methods", b"methods", "model_card", b"model_card", "required_standard", b"required_standard", "runtimes", b"runtimes", "shadow", b"shadow", "status", b"status", "traffic", b"traffic", "typical_values", b"typical_values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__device_reason: _TypeAlias = _typing.Literal["device_reason"]  # noqa: Y015
     _WhichOneofArgType__device_reason: _TypeAlias = _typing.Literal["_device_reason", b"_device_reason"]  # noqa: Y015

@@ -1,5 +1,6 @@
 // What of a comparison an address tells, so that it can be shared: all but the input.
 import { LISTS, NUMBERS } from "../forms/option_list.js";
+import { playersOf, setPlayers } from "../parts/players.js";
 
 /** What may differ between the two sides. */
 export const DIFFERS = ["versions", "classes", "contrast", "methods", "inputs"];
@@ -15,6 +16,7 @@ export function toQuery({ differs, left, right, classes, methods, options }) {
   if (differs === "versions") putChoice(put, "other-", right);
   const pair = { classes, methods }[KEYS_OF_PAIR[differs]];
   if (pair) ["a", "b"].forEach((name, side) => put(name, pair[side]));
+  setPlayers(query, options.players);
   for (const key of OPTION_KEYS) if (!(key === "method" && options.method === "auto")) put(key, options[key]);
   return query;
 }
@@ -30,8 +32,9 @@ export function fromQuery(query) {
   const differs = DIFFERS.includes(query.get("differs")) ? query.get("differs") : "versions";
   const pair = [query.get("a") ?? undefined, query.get("b") ?? undefined];
   const options = Object.fromEntries(OPTION_KEYS.filter((key) => query.has(key)).map((key) => [key, query.get(key)]));
+  const players = playersOf(query, "column");
   return {
-    differs, left: choiceOf(query, ""), right: choiceOf(query, "other-"), options,
+    differs, left: choiceOf(query, ""), right: choiceOf(query, "other-"), options: players ? { ...options, players } : options,
     classes: KEYS_OF_PAIR[differs] === "classes" ? pair : [], methods: KEYS_OF_PAIR[differs] === "methods" ? pair : [],
   };
 }

@@ -76,6 +76,7 @@ export function Inputs({ form, info, set, errors }) {
 
 /** The options that both sides share. */
 export function Shared({ form, info, set, errors }) {
+  const rows = [{ name: form.differs === "inputs" ? "the first input" : "the input", cells: form.input.cells }];
   const without = ["target", "change", ...(form.differs === "methods" ? ["method"] : [])];
-  return html`<${OptionsForm} info=${info} value=${form.options} onChange=${(options) => set({ options })} errors=${errors.left} without=${without} legend="Explanation, of both" />`;
+  return html`<${OptionsForm} info=${info} value=${form.options} onChange=${(options) => set({ options })} errors=${errors.left} without=${without} rows=${rows} legend="Explanation, of both" />`;
 }

@@ -1,6 +1,6 @@
 // What is asked for a comparison: the specs of both sides, and of the contrast where one class is set against another.
 import { classesOf, isRegression, modelRef } from "/static/forms/model_info.js";
-import { inputMessage, inputProblems } from "/static/forms/input_form.js";
+import { inputMessage, inputPlayers, inputProblems } from "/static/forms/input_form.js";
 import { optionProblems, optionsMessage } from "/static/forms/option_list.js";
 
 const MOST_CLASSES = 20; // that are all explained at once; of more only what A predicts
@@ -34,7 +34,7 @@ export function planOf(form, info) {
   const independent = form.differs !== "contrast";
   const sides = SIDES[form.differs](form).map(({ title, choice, options }, side) => ({
     letter: "AB"[side], title, input: inputs[side],
-    spec: { model: modelRef(choice), input: inputs[side], options: { ...base, ...(target && { target }), ...options, seed: (base.seed + (independent ? side : 0)) % SEEDS } },
+    spec: { model: modelRef(choice), input: inputs[side], options: { ...base, ...(target && { target }), ...options, ...inputPlayers(info, side && form.differs === "inputs" ? form.inputRight : form.input), seed: (base.seed + (independent ? side : 0)) % SEEDS } },
   }));
   return { differs: form.differs, sides, contrast: form.differs === "contrast" ? contrastOf(form, sides[0].spec) : null,
     sameInput: form.differs !== "inputs", independent, predictFirst: !few && !sides[0].spec.options.target };

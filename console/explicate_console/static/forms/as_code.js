@@ -1,35 +1,40 @@
 // A question as others can ask it: by curl, and by the Python client.
-import { kindOf } from "/static/forms/model_info.js";
+import { cellLiteral, changeLiteral, groupsLiteral, partsLiteral } from "../parts/python.js";
 
-const IMAGE_MARK = "@@image@@";
+const IMAGE_MARK = /@@image(\d)@@/;
 const shellQuoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** The spec with a mark in the place of the bytes of each picture, and the pictures' names by mark. */
+function withoutBytes({ spec, input, options }) {
+  const names = [];
+  const marked = (name) => ({ content: `@@image${names.push(name) - 1}@@` });
+  const short = { ...spec };
+  if (spec.input.image) short.input = { image: marked(input.image.name) };
+  if (spec.options?.baseline?.image) short.options = { ...spec.options, baseline: { image: marked(options.baselineImage.name) } };
+  return { short, names };
+}
 
 /** The call as a line of curl. @param {{asked: object, address: string, hasToken: boolean}} question */
 export function asCurl({ asked, address, hasToken }) {
-  const image = asked.spec.input.image;
-  const spec = image ? { ...asked.spec, input: { image: { content: IMAGE_MARK } } } : asked.spec;
+  const { short, names } = withoutBytes(asked);
   const head = [`curl ${shellQuoted(`${address}/explicate.v1.InferenceService/Explain`)}`, "-H 'content-type: application/json'"];
   if (hasToken) head.push('-H "authorization: Bearer $EXPLICATE_TOKEN"');
-  const body = JSON.stringify({ spec });
-  if (!image) return [...head, `-d ${shellQuoted(body)}`].join(" \\\n  ");
-  const [before, after] = body.split(IMAGE_MARK);
-  const file = shellQuoted(asked.input.image.name);
-  return `{ printf %s ${shellQuoted(before)}; base64 -w0 ${file}; printf %s ${shellQuoted(after)}; } |\n  ${[...head, "-d @-"].join(" \\\n  ")}`;
+  const body = JSON.stringify({ spec: short });
+  if (!names.length) return [...head, `-d ${shellQuoted(body)}`].join(" \\\n  ");
+  const pieces = body.split(IMAGE_MARK).map((piece, at) => (at % 2 ? `base64 -w0 ${shellQuoted(names[piece] ?? "")}` : `printf %s ${shellQuoted(piece)}`));
+  return `{ ${pieces.join("; ")}; } |\n  ${[...head, "-d @-"].join(" \\\n  ")}`;
 }
 
 const literal = (value) => (value === null ? "None" : value === true ? "True" : value === false ? "False" : JSON.stringify(value));
 const named = (value, prefix) => literal(value.slice(prefix.length).toLowerCase().replaceAll("_", "-"));
 
-function cellLiteral(cell) {
-  if ("number" in cell) return String(cell.number);
-  return literal("category" in cell ? cell.category : null);
-}
+const rowLiteral = ({ cells }) => `{${Object.entries(cells).map(([name, cell]) => `${literal(name)}: ${cellLiteral(cell)}`).join(", ")}}`;
+const imageLiteral = ({ name }) => `explicate.Image.open(${literal(name)})`;
 
 function inputLiteral(asked) {
   const { text, tabular } = asked.spec.input;
   if (text) return text.textPair === undefined ? literal(text.text) : `(${literal(text.text)}, ${literal(text.textPair)})`;
-  if (tabular) return `{${Object.entries(tabular.cells).map(([name, cell]) => `${literal(name)}: ${cellLiteral(cell)}`).join(", ")}}`;
-  return `explicate.Image.open(${literal(asked.input.image.name)})`;
+  return tabular ? rowLiteral(tabular) : imageLiteral(asked.input.image);
 }
 
 function targetLiteral(target) {
@@ -38,23 +43,19 @@ function targetLiteral(target) {
   return literal(target.label);
 }
 
-function changeLiteral(change) {
-  const given = [];
-  if (change.classLabel !== undefined) given.push(`to=${literal(change.classLabel)}`);
-  if (change.value !== undefined) given.push(`to_value=${change.value}`);
-  if (change.columns) given.push(`keep=(${change.columns.map((each) => `${literal(each.column)},`).join(" ")})`);
-  return given.length ? `explicate.ChangeSearch(${given.join(", ")})` : "True";
-}
-
-function baselineLiteral(baseline, asked) {
-  if (!baseline.text) return literal(baseline.name ?? baseline.colour);
-  return kindOf(asked.info) === "pair" ? `(${literal(baseline.text.text)}, ${literal(baseline.text.textPair)})` : literal(baseline.text.text);
+function baselineLiteral({ text, tabular, image, name, colour }, asked) {
+  if (tabular) return rowLiteral(tabular);
+  if (image) return imageLiteral(asked.options.baselineImage);
+  if (!text) return literal(name ?? colour);
+  return text.textPair === undefined ? literal(text.text) : `(${literal(text.text)}, ${literal(text.textPair)})`;
 }
 
 const PYTHON = {
   method: (value) => ["method", literal(value)],
   target: (value) => ["target", targetLiteral(value)],
   change: (value) => ["change", changeLiteral(value)],
+  groups: (value) => ["groups", groupsLiteral(value)],
+  fixed: (value) => ["fixed", partsLiteral(value)],
   baseline: (value, asked) => ["baseline", baselineLiteral(value, asked)],
   outputSpace: (value) => ["output_space", named(value, "OUTPUT_SPACE_")],
   granularity: (value) => ["granularity", named(value, "GRANULARITY_")],

@@ -1,5 +1,6 @@
 // The control of one column: a number with its unit, a category, true or false, or a date; each may be missing.
 import { html, useState } from "/static/vendor/htm-preact-standalone.js";
+import { cellPath } from "/static/forms/cells.js";
 import { Field } from "/static/forms/field.js";
 
 const TYPES = {
@@ -7,41 +8,20 @@ const TYPES = {
   COLUMN_TYPE_ORDINAL: "category in an order", COLUMN_TYPE_DATE: "date",
 };
 
-/** The path of a column's cell as the server names it. */
-export const cellPath = (name) => `input.tabular.cells[${name}]`;
+const typically = (typical) => `typically ${typical === null ? "missing" : typical}`;
 
-/** A cell as protojson: null is missing; a text of a number column is a number where it is one. */
-export function cellMessage(column, value) {
-  if (value === null || value === undefined) return { missing: null };
-  const text = String(value);
-  if (column.type !== "COLUMN_TYPE_NUMBER" || column.numberNotation) return { category: text };
-  const figure = /^\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*$/i.test(text) ? Number(text) : NaN;
-  return Number.isFinite(figure) ? { number: figure } : { category: text };
-}
-
-/** A cell of protojson as the forms hold it: a text, or null where it is missing. */
-export function cellValue(cell) {
-  if (cell?.number !== undefined) return String(cell.number);
-  return cell?.category ?? null;
-}
-
-/** What is wrong with the value of a column before it is sent, or "". */
-export function cellProblem(column, value) {
-  if (value !== "") return "";
-  return "is empty; give a value, or say that it is missing";
-}
-
-function hintOf(column) {
+function hintOf(column, typical) {
   const unit = column.numberNotation?.unit;
   const notation = column.numberNotation && `decimal mark “${column.numberNotation.decimal || "."}”`;
   const parts = [TYPES[column.type] ?? "value", unit && `in ${unit}`, notation, column.group && `explained together as ${column.group}`];
+  if (column.type === "COLUMN_TYPE_DATE" && typical !== undefined) parts.push(typically(typical)); // where nothing can be shown in the field
   if (column.monotone) parts.push(`the answer never ${column.monotone.decreasing ? "rises" : "falls"} as it rises`);
   return parts.filter(Boolean).join(", ");
 }
 
-function NumberControl({ attributes, value, onValue }) {
+function NumberControl({ attributes, value, typical, onValue }) {
   return html`<input ...${attributes} type="text" inputmode="decimal" autocomplete="off" size="12" value=${value ?? ""}
-    disabled=${value === null} onInput=${(event) => onValue(event.target.value)} />`;
+    placeholder=${typical === undefined || value === null ? "" : typical === null ? "often missing" : `e.g. ${typical}`} disabled=${value === null} onInput=${(event) => onValue(event.target.value)} />`;
 }
 
 function DateControl({ attributes, column, value, onValue }) {
@@ -52,7 +32,7 @@ function DateControl({ attributes, column, value, onValue }) {
 
 const OTHER = "other";
 
-function ChoiceControl({ attributes, column, value, onValue }) {
+function ChoiceControl({ attributes, column, value, typical, onValue }) {
   const categories = column.categories ?? [];
   const [free, setFree] = useState(false);
   const at = value === null ? -1 : categories.indexOf(value);
@@ -67,7 +47,7 @@ function ChoiceControl({ attributes, column, value, onValue }) {
   };
   return html`<span class="choice">
     <select ...${attributes} value=${chosen} onChange=${choose}>
-      ${chosen === "" && html`<option value="">choose</option>`}
+      ${chosen === "" && html`<option value="">choose${typical === undefined ? "" : `, ${typically(typical)}`}</option>`}
       ${categories.map((name, index) => html`<option value=${`known:${index}`} selected=${index === at && !other}>${name}</option>`)}
       ${column.type !== "COLUMN_TYPE_BOOLEAN" && html`<option value=${OTHER} selected=${other}>another one …</option>`}
       <option value="missing" selected=${value === null}>missing</option>
@@ -79,10 +59,13 @@ function ChoiceControl({ attributes, column, value, onValue }) {
 
 const isMeasured = (column) => column.type === "COLUMN_TYPE_NUMBER" || column.type === "COLUMN_TYPE_DATE";
 
-/** @param {{column: object, value: string|null, onValue: Function, errors?: object[], path?: string}} props */
-export default function CellField({ column, value, onValue, errors, path = cellPath(column.name) }) {
+/**
+ * @param {{column: object, value: string|null, onValue: Function, typical?: string|null, errors?: object[], path?: string}} props
+ * `typical` is shown where nothing is given yet.
+ */
+export default function CellField({ column, value, onValue, typical, errors, path = cellPath(column.name) }) {
   const control = (attributes) => {
-    const given = { attributes, column, value, onValue };
+    const given = { attributes, column, value, typical, onValue };
     if (!isMeasured(column)) return html`<${ChoiceControl} ...${given} />`;
     const Control = column.type === "COLUMN_TYPE_DATE" ? DateControl : NumberControl;
     return html`<span class="measured"><${Control} ...${given} />
@@ -90,5 +73,5 @@ export default function CellField({ column, value, onValue, errors, path = cellP
       <label class="missing"><input type="checkbox" checked=${value === null} aria-label=${`${column.name} is missing`}
         onChange=${(event) => onValue(event.target.checked ? null : "")} />missing</label></span>`;
   };
-  return html`<${Field} path=${path} label=${column.name} hint=${hintOf(column)} errors=${errors} inside>${control}<//>`;
+  return html`<${Field} path=${path} label=${column.name} hint=${hintOf(column, typical)} errors=${errors} inside>${control}<//>`;
 }

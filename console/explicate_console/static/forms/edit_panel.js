@@ -2,6 +2,7 @@
 import { html, useEffect, useRef, useState } from "/static/vendor/htm-preact-standalone.js";
 import CellField from "/static/forms/cell_field.js";
 import { columnsOf } from "/static/forms/model_info.js";
+import { withTexts } from "/static/parts/players.js";
 
 /** A name in a line of other words, in its own direction whatever that is. */
 const apart = (text) => `\u2068${text}\u2069`;
@@ -21,7 +22,7 @@ export function replaced(text, spans, by) {
 export function withWords(input, item, by) {
   const own = item.spans.filter((span) => !span.inPair);
   const pair = item.spans.filter((span) => span.inPair);
-  return { ...input, text: own.length ? replaced(input.text, own, by) : input.text, textPair: pair.length ? replaced(input.textPair, pair, by) : input.textPair };
+  return withTexts(input, { ...(own.length && { text: replaced(input.text, own, by) }), ...(pair.length && { textPair: replaced(input.textPair, pair, by) }) });
 }
 
 /** The input after cells became other ones. */
@@ -29,20 +30,25 @@ export const withCells = (input, changed) => ({ ...input, cells: Object.assign(O
 
 function Panel({ name, onCancel, onApply, children }) {
   const form = useRef();
-  useEffect(() => { form.current.querySelector("input, select, textarea")?.focus(); form.current.scrollIntoView({ block: "nearest" }); }, [name]);
+  useEffect(() => { form.current.querySelector("input, select, textarea, button")?.focus(); form.current.scrollIntoView({ block: "nearest" }); }, [name]);
   const keys = (event) => { if (event.key === "Escape") { event.stopPropagation(); onCancel(); } };
   return html`<form class="edit" ref=${form} aria-label=${name} onKeyDown=${keys} onSubmit=${(event) => { event.preventDefault(); onApply(); }}>
     ${children}</form>`;
 }
 
+/** The words of an item that can become others; null of a group whose words stand in several places. */
+const wordsOf = (item) => (item.group === null ? item.name : item.texts.length === 1 ? item.texts[0] : null);
+
 function WordEdit({ item, onInput, onCancel }) {
-  const [text, setText] = useState(item.name);
-  useEffect(() => setText(item.name), [item]);
-  const apply = (by) => onInput((input) => withWords(input, item, by), by.trim() ? moved(`“${item.name}”`, `“${by}”`) : `without ${apart(`“${item.name}”`)}`);
+  const words = wordsOf(item);
+  const [text, setText] = useState(words);
+  useEffect(() => setText(words), [item]);
+  const told = words ?? item.name;
+  const apply = (by) => onInput((input) => withWords(input, item, by), by.trim() ? moved(`“${told}”`, `“${by}”`) : `without ${apart(`“${told}”`)}`);
   return html`<${Panel} name=${`Change ${item.name}`} onCancel=${onCancel} onApply=${() => apply(text)}>
-    <label dir="auto"><span class="cut">In the place of “${item.name}”</span>
+    ${words === null ? html`<p dir="auto"><bdi>${item.name}</bdi>: ${item.texts.map((each) => `“${each}”`).join(", ")}</p>` : html`<label dir="auto"><span class="cut">In the place of “${words}”</span>
       <input type="text" dir="auto" value=${text} autocomplete="off" onInput=${(event) => setText(event.target.value)} onFocus=${(event) => event.target.select()} /></label>
-    <button class="primary" disabled=${text === item.name}>Change and explain</button>
+    <button class="primary" disabled=${text === words}>Change and explain</button>`}
     <button type="button" onClick=${() => apply("")}>Leave it out</button>
     <button type="button" onClick=${onCancel}>Cancel</button><//>`;
 }

@@ -1,7 +1,7 @@
 // One question to the server and what has come of it so far: the stream, its end, and asking again where the server says when.
 import { useEffect, useRef, useState } from "/static/vendor/htm-preact-standalone.js";
 import { call, stream } from "/static/api.js";
-import { inputMessage } from "/static/forms/input_form.js";
+import { inputMessage, inputPlayers } from "/static/forms/input_form.js";
 import { limitOf, modelRef } from "/static/forms/model_info.js";
 import { optionsMessage } from "/static/forms/option_list.js";
 
@@ -16,7 +16,7 @@ const SPARE_MS = 2000; // so that the server's own limit ends a call, with the b
  */
 export function question(info, choice, input, options) {
   const message = inputMessage(info, input);
-  const spec = { model: modelRef(choice), input: message, options: optionsMessage(info, options) };
+  const spec = { model: modelRef(choice), input: message, options: { ...optionsMessage(info, options), ...inputPlayers(info, input) } };
   return { info, choice, input, options, spec, shown: message.image ? { image: { content: input.image.file } } : message };
 }
 

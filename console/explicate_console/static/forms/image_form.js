@@ -4,6 +4,10 @@ import { Field } from "/static/forms/field.js";
 import { declaredSize, formatOf, imageProblem } from "/static/forms/image_check.js";
 import { limitOf } from "/static/forms/model_info.js";
 import { count } from "/static/format.js";
+import { boxWords } from "/static/parts/boxes.js";
+import { PartsFold } from "/static/parts/fold.js";
+import { Boxes } from "/static/parts/image_parts.js";
+import { NOBODY } from "/static/parts/players.js";
 
 const ACCEPTED = "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,.tif,.tiff";
 const PATH = "input.image.content";
@@ -28,37 +32,50 @@ export async function readImageFile(file, info) {
   return { ...held, ...size, format, problem: "", base64: await base64Of(file), url: URL.createObjectURL(file) };
 }
 
-function Preview({ image }) {
+function Preview({ image, onSize, children }) {
   const [unseen, setUnseen] = useState("");
+  const seen = ({ target: { naturalWidth, naturalHeight } }) => onSize({ url: image.url, width: naturalWidth, height: naturalHeight });
   const told = [image.name, image.format, image.width && `${count(image.width)} × ${count(image.height)} pixels`, `${count(image.size)} bytes`];
   return html`<figure class="preview">
-    ${image.url && unseen !== image.url && html`<img src=${image.url} alt=${`The picture ${image.name}`} onError=${() => setUnseen(image.url)} />`}
+    ${image.url && unseen !== image.url && html`<div class="picture"><img src=${image.url} alt=${`The picture ${image.name}`} draggable=${false} onLoad=${seen} onError=${() => setUnseen(image.url)} />${children}</div>`}
     ${image.url && unseen === image.url && html`<p class="quiet">This browser cannot show ${image.format || "such"} files; the server reads them.</p>`}
     <figcaption dir="auto">${told.filter(Boolean).join(" · ")}</figcaption></figure>`;
 }
 
-/** @param {{info: object, value: {image: object|null}, onChange: Function, errors?: object[]}} props */
-export default function ImageForm({ info, value, onChange, errors }) {
+/**
+ * @param {{info: object, value: {image: object|null}, onChange: Function, errors?: object[], path?: string, label?: string, pastes?: boolean}} props
+ * `pastes`: whether a picture that is pasted anywhere on the page goes here.
+ */
+export default function ImageForm({ info, value, onChange, errors, path = PATH, label = "Picture", pastes = true }) {
   const [over, setOver] = useState(false);
   const latest = useRef();
+  const [seen, setSeen] = useState(null);
+  const [draft, setDraft] = useState({});
+  const [drawing, setDrawing] = useState(false);
+  const size = seen?.url === value.image?.url ? seen : null; // upright, as the browser shows it
   const take = async (file) => {
     if (!file) return;
     latest.current = file;
     const image = await readImageFile(file, info).catch((error) => ({ name: file.name, size: file.size, problem: error.message }));
-    if (latest.current === file) onChange({ image });
+    if (latest.current !== file) return;
+    setDraft({});
+    onChange({ image, players: value.players && { ...NOBODY, dropped: value.players.parts.map(({ box }) => boxWords(box)) } });
   };
   useEffect(() => {
+    if (!pastes) return undefined;
     const pasted = (event) => take([...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/")));
     addEventListener("paste", pasted);
     return () => removeEventListener("paste", pasted);
   }, [info]);
   const drop = (event) => { event.preventDefault(); setOver(false); take(event.dataTransfer.files[0]); };
-  const own = value.image?.problem ? [{ field: PATH, description: value.image.problem }] : [];
-  const hint = `PNG, JPEG, WebP, GIF, BMP or TIFF, at most ${count(limitOf(info, "maxImageBytes"))} bytes and ${count(limitOf(info, "maxImagePixels"))} pixels. Drop or paste one here, too.`;
+  const own = value.image?.problem ? [{ field: path, description: value.image.problem }] : [];
+  const hint = `PNG, JPEG, WebP, GIF, BMP or TIFF, at most ${count(limitOf(info, "maxImageBytes"))} bytes and ${count(limitOf(info, "maxImagePixels"))} pixels. Drop ${pastes ? "or paste " : ""}one here, too.`;
   return html`<div class=${`drop ${over ? "over" : ""}`} onDragOver=${(event) => { event.preventDefault(); setOver(true); }}
       onDragLeave=${() => setOver(false)} onDrop=${drop}>
-    <${Field} path=${PATH} label="Picture" hint=${hint} errors=${own.length ? own : errors} inside wide>${(attributes) => html`
+    <${Field} path=${path} label=${label} hint=${hint} errors=${own.length ? own : errors} inside wide>${(attributes) => html`
       <input ...${attributes} type="file" accept=${ACCEPTED} onChange=${(event) => take(event.target.files[0])} />`}<//>
-    ${value.image ? html`<${Preview} image=${value.image} />` : html`<p class="preview quiet">No picture yet.</p>`}
+    ${value.image ? html`<${Preview} image=${value.image} onSize=${setSeen}>${size && html`<${Boxes} info=${info} players=${value.players} size=${size} draft=${draft} onDraft=${drawing && setDraft} />`}<//>` : html`<p class="preview quiet">No picture yet.</p>`}
+    ${value.image?.url && path === PATH && html`<${PartsFold} onOpen=${setDrawing} title="Regions that stay, or go together" module="/static/parts/image_parts.js" info=${info} players=${value.players} input=${value} onInput=${onChange}
+      errors=${errors} size=${size} draft=${draft} onDraft=${setDraft} />`}
   </div>`;
 }

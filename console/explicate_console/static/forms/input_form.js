@@ -1,9 +1,9 @@
 // The input of a model: a form made from the schema that GetModel tells, and the message that it becomes.
 import { html } from "/static/vendor/htm-preact-standalone.js";
-import { cellMessage, cellPath, cellProblem } from "/static/forms/cell_field.js";
-import ImageForm from "/static/forms/image_form.js";
+import { cellPath, cellProblem, cellsOf, rowMessage } from "/static/forms/cells.js";
 import { KIND_NAMES, columnsOf, kindOf, limitOf } from "/static/forms/model_info.js";
-import RowForm from "/static/forms/row_form.js";
+import { Later } from "/static/later.js";
+import { playerProblems, playersMessage } from "/static/parts/players.js";
 import TextForm, { textProblem } from "/static/forms/text_form.js";
 
 // Each kind of input: its form, what it holds at first, its message, what is wrong with it, and what may be shared by a link.
@@ -19,24 +19,15 @@ const TEXT = {
   },
 };
 
-const firstCell = (column) => (["COLUMN_TYPE_NUMBER", "COLUMN_TYPE_DATE"].includes(column.type) ? "" : column.categories?.[0] ?? "");
-
 const ROW = {
-  Form: RowForm,
-  empty: (info, before) => {
-    const cells = Object.create(null);
-    for (const column of columnsOf(info)) cells[column.name] = before?.cells?.[column.name] === undefined ? firstCell(column) : before.cells[column.name];
-    return { cells };
-  },
-  message: (info, value) => ({
-    tabular: { cells: Object.fromEntries(columnsOf(info).map((column) => [column.name, cellMessage(column, value.cells[column.name])])) },
-  }),
-  problems: (info, value) => columnsOf(info).map((column) =>
-    ({ field: cellPath(column.name), description: cellProblem(column, value.cells[column.name] === undefined ? "" : value.cells[column.name]) })),
+  Form: (given) => html`<${Later} module="/static/forms/row_form.js" ...${given} />`,
+  empty: (info, before) => ({ cells: cellsOf(columnsOf(info), before?.cells) }),
+  message: (info, value) => ({ tabular: rowMessage(columnsOf(info), value.cells) }),
+  problems: (info, value) => columnsOf(info).map((column) => ({ field: cellPath(column.name), description: cellProblem(column, value.cells[column.name]) })),
 };
 
 const IMAGE = {
-  Form: ImageForm,
+  Form: (given) => html`<${Later} module="/static/forms/image_form.js" ...${given} />`,
   empty: (_info, before) => ({ image: before?.image ?? null }),
   message: (_info, value) => ({ image: { content: value.image.base64 } }),
   problems: (_info, value) => [{ field: "input.image.content", description: value.image ? value.image.problem : "is left out; choose, drop or paste a picture" }],
@@ -51,7 +42,10 @@ export const emptyInput = (info, before) => KINDS[kindOf(info)]?.empty(info, bef
 export const inputMessage = (info, value) => KINDS[kindOf(info)].message(info, value);
 
 /** What is wrong with the input, as violations in the server's words; empty if nothing is seen from here. */
-export const inputProblems = (info, value) => KINDS[kindOf(info)].problems(info, value).filter((each) => each.description);
+export const inputProblems = (info, value) => [...KINDS[kindOf(info)].problems(info, value), ...playerProblems(info, value.players, value)].filter((each) => each.description);
+
+/** What the options say of the parts that are chosen in the input: words of a text, boxes on a picture. */
+export const inputPlayers = (info, value) => playersMessage(info, value.players, value);
 
 /** Whether what is held is a form of this model, and not of another kind. */
 export function fitsInput(info, value) {

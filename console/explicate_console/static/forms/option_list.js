@@ -1,5 +1,9 @@
 // The options of an explanation as a form holds them (texts as typed, "" for the default) and the message they become.
+import { baselineMessage, baselineProblems } from "/static/forms/baseline.js";
+import { cellMessage } from "/static/forms/cells.js";
+import { changeLimits, changeProblems } from "/static/forms/change_message.js";
 import { classesOf, columnsOf, defaultsOf, isRegression, kindOf, limitOf } from "/static/forms/model_info.js";
+import { playerProblems, playersMessage } from "/static/parts/players.js";
 
 const CHOICES = {
   GRANULARITY_WORD: "each word", GRANULARITY_TOKEN: "each token of the model", GRANULARITY_SENTENCE: "each sentence",
@@ -90,8 +94,12 @@ export function optionProblems(info, value) {
   if (value.change && isRegression(info) && given(value.changeTo) && !Number.isFinite(Number(value.changeTo))) {
     found.push({ field: "options.change.value", description: `is ${JSON.stringify(value.changeTo)}; it must be a number` });
   }
+  found.push(...baselineProblems(modelOf(info), value), ...changeProblems(columnsOf(info), value), ...rowProblems(info, value));
   return found.filter((each) => each.description);
 }
+
+const isRow = (info) => kindOf(info) === "row";
+const rowProblems = (info, { players }) => (isRow(info) ? playerProblems(info, players) : []);
 
 /** The class that is explained and the one it is set against, as the form shows them: [label, label]. */
 export function chosenClasses(info, { targetClass, againstClass }) {
@@ -109,30 +117,23 @@ function targetMessage(info, value) {
 }
 
 function changeMessage(info, value) {
-  const message = {};
+  const message = changeLimits(columnsOf(info), value, cellMessage);
   if (isRegression(info)) message.value = Number(value.changeTo);
   else if (given(value.changeTo) && classesOf(info).includes(value.changeTo)) message.classLabel = value.changeTo;
-  const keep = columnsOf(info).map((each) => each.name).filter((name) => (value.changeKeep ?? []).includes(name));
-  if (keep.length) message.columns = keep.map((column) => ({ column, kept: {} }));
   return message;
 }
 
-function baselineMessage(info, value) {
-  if (!given(value.baseline)) return undefined;
-  const kind = kindOf(info);
-  if (kind === "row") return { name: value.baseline };
-  if (kind === "image") return { colour: value.baseline };
-  return { text: kind === "pair" ? { text: value.baseline, textPair: value.baselinePair ?? "" } : { text: value.baseline } };
-}
+/** A model as baseline.js takes it. */
+const modelOf = (info) => ({ kind: kindOf(info), columns: columnsOf(info) });
 
 /** The ExplainOptions message of what the form holds; what is left to its default is left out. */
 export function optionsMessage(info, value) {
   const message = {};
   if (value.method && value.method !== "auto") message.method = value.method;
-  const fields = { target: targetMessage(info, value), baseline: baselineMessage(info, value), change: value.change ? changeMessage(info, value) : undefined };
+  const fields = { target: targetMessage(info, value), baseline: baselineMessage(modelOf(info), value), change: value.change ? changeMessage(info, value) : undefined };
   for (const [name, field] of Object.entries(fields)) if (field !== undefined) message[name] = field;
   for (const each of numbersOf(info, value.method)) if (given(value[each.key])) message[each.key] = Number(value[each.key]);
   for (const each of LISTS) if (given(value[each.key]) && each.values(info).includes(value[each.key])) message[each.key] = value[each.key];
   if (given(value.language)) message.language = value.language;
-  return message;
+  return isRow(info) ? { ...message, ...playersMessage(info, value.players) } : message;
 }

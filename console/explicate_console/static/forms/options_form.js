@@ -1,9 +1,12 @@
 // How an explanation is made: the method and what is explained, and the rest of the options below.
 import { html } from "/static/vendor/htm-preact-standalone.js";
+import BaselineField from "/static/forms/baseline_form.js";
 import { Field } from "/static/forms/field.js";
-import { classesOf, columnsOf, defaultsOf, isMultiLabel, isRegression, kindOf } from "/static/forms/model_info.js";
+import { classesOf, defaultsOf, isMultiLabel, kindOf } from "/static/forms/model_info.js";
 import { LANGUAGES, LISTS, choiceName, chosenClasses, defaultText, numbersOf, rangeText } from "/static/forms/option_list.js";
 import { methodSentence } from "/static/forms/method_words.js";
+import { Later } from "/static/later.js";
+import { PartsFold } from "/static/parts/fold.js";
 
 function MethodField({ info, value, set, errors }) {
   const methods = info.methods?.length ? info.methods : ["auto"];
@@ -59,56 +62,25 @@ function ListFields({ info, value, set, errors }) {
   });
 }
 
-function BaselineField({ info, value, set, errors }) {
-  const kind = kindOf(info);
-  const common = { path: "options.baseline", errors, inside: true };
-  if (kind === "row") {
-    const groups = info.bundle.tabular.baselines ?? [];
-    return html`<${Field} ...${common} label="Compared with" hint="the rows whose values stand in for what is left out">${(attributes) => html`
-      <select ...${attributes} value=${value.baseline ?? ""} dir="auto" onChange=${(event) => set({ baseline: event.target.value })}>
-        <option value="" selected=${!value.baseline}>default: typical rows</option>
-        ${groups.map((each) => html`<option value=${each.name} selected=${each.name === value.baseline}>${each.name}${each.of ? ` (${each.of})` : ""}</option>`)}</select>`}<//>`;
-  }
-  if (kind === "image") {
-    return html`<${Field} ...${common} label="Colour of what is left out" hint="such as #ff8800; leave it empty for the default">${(attributes) => html`
-      <input ...${attributes} type="text" autocomplete="off" size="12" value=${value.baseline ?? ""} onInput=${(event) => set({ baseline: event.target.value })} />`}<//>`;
-  }
-  return html`<${Field} ...${common} wide label=${kind === "pair" ? "Compared with another pair: first text" : "Compared with another text"} hint="where they differ, its words stand in; leave it empty for none">${(attributes) => html`
-      <textarea ...${attributes} rows="2" dir="auto" spellcheck=${false} value=${value.baseline ?? ""} onInput=${(event) => set({ baseline: event.target.value })}></textarea>`}<//>
-    ${kind === "pair" && html`<${Field} path="options.baseline.text.text_pair" errors=${errors} wide label="Second text of that pair">${(attributes) => html`
-      <textarea ...${attributes} rows="2" dir="auto" spellcheck=${false} value=${value.baselinePair ?? ""} onInput=${(event) => set({ baselinePair: event.target.value })}></textarea>`}<//>`}`;
-}
-
-function ChangeGoal({ info, value, set, errors }) {
-  if (isRegression(info)) {
-    return html`<${Field} path="options.change.value" label="Value to reach or to fall below" errors=${errors} hint=${info.bundle.targetName ?? ""}>${(attributes) => html`
-      <input ...${attributes} type="text" inputmode="decimal" size="12" value=${value.changeTo ?? ""} onInput=${(event) => set({ changeTo: event.target.value })} />`}<//>`;
-  }
-  if (isMultiLabel(info)) return null;
-  return html`<${Field} path="options.change" inside label="The answer is to become" errors=${errors}>${(attributes) => html`
-    <select ...${attributes} value=${value.changeTo ?? ""} dir="auto" onChange=${(event) => set({ changeTo: event.target.value })}>
-      <option value="" selected=${!value.changeTo}>any other class</option>
-      ${classesOf(info).map((each) => html`<option value=${each} selected=${each === value.changeTo}>${each}</option>`)}</select>`}<//>`;
-}
-
-function ChangeFields({ info, value, set, errors }) {
-  const kept = value.changeKeep ?? [];
-  const keep = (name, on) => set({ changeKeep: on ? [...kept, name] : kept.filter((each) => each !== name) });
-  const columns = columnsOf(info);
+function ChangeFields(given) {
+  const { value, set } = given;
   return html`<div class="field wide-field">
     <label class="check"><input type="checkbox" checked=${Boolean(value.change)} onChange=${(event) => set({ change: event.target.checked })} />
       Look for the smallest change that changes the answer</label>
-    ${value.change && html`<${ChangeGoal} info=${info} value=${value} set=${set} errors=${errors} />`}
-    ${value.change && columns.length > 0 && html`<fieldset class="kept"><legend>These columns keep their values</legend>
-      ${columns.map(({ name }) => html`<label class="check" dir="auto"><input type="checkbox" checked=${kept.includes(name)} onChange=${(event) => keep(name, event.target.checked)} />${name}</label>`)}</fieldset>`}
+    ${value.change && html`<${Later} module="/static/forms/change_form.js" ...${given} />`}
   </div>`;
 }
 
+function RowParts({ info, value, set, errors }) {
+  if (kindOf(info) !== "row") return null;
+  return html`<${PartsFold} title="Columns that stay, or go together" module="/static/parts/row_parts.js" info=${info} players=${value.players} errors=${errors} onPlayers=${(players) => set({ players })} />`;
+}
+
 /**
- * @param {{info: object, value: object, onChange: Function, errors?: object[], legend?: string, without?: string[]}} props
- * `without` names what the page chooses itself: "method", "target", "change".
+ * @param {{info: object, value: object, onChange: Function, errors?: object[], legend?: string, without?: string[], rows?: object[]}} props
+ * `without` names what the page chooses itself: "method", "target", "change"; `rows` are those of the page, see baseline_form.js.
  */
-export default function OptionsForm({ info, value, onChange, errors, legend = "Explanation", without = [] }) {
+export default function OptionsForm({ info, value, onChange, errors, legend = "Explanation", without = [], rows }) {
   const set = (changed) => onChange({ ...value, ...changed });
   const given = { info, value, set, errors };
   return html`<fieldset class="options-form"><legend>${legend}</legend>
@@ -122,7 +94,8 @@ export default function OptionsForm({ info, value, onChange, errors, legend = "E
           <select ...${attributes} value=${value.language ?? ""} onChange=${(event) => set({ language: event.target.value })}>
             <option value="" selected=${!value.language}>default: English</option>
             ${Object.entries(LANGUAGES).map(([tag, name]) => html`<option value=${tag} selected=${tag === value.language}>${name}</option>`)}</select>`}<//>
-        <${BaselineField} ...${given} />
+        <${BaselineField} ...${given} rows=${rows} />
+        <${RowParts} ...${given} />
         ${!without.includes("change") && html`<${ChangeFields} ...${given} />`}
       </div>
     </details></fieldset>`;

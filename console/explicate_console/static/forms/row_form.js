@@ -1,6 +1,7 @@
 // A row of a table: a control for each column of the model's schema, and a place to paste a whole row.
 import { html, useState } from "/static/vendor/htm-preact-standalone.js";
 import CellField from "/static/forms/cell_field.js";
+import { cellPath, typicalCells } from "/static/forms/cells.js";
 import { columnsOf } from "/static/forms/model_info.js";
 import { readRow } from "/static/forms/pasted_row.js";
 
@@ -32,18 +33,26 @@ function Pasted({ columns, onCells }) {
   </details>`;
 }
 
-/** @param {{info: object, value: {cells: object}, onChange: Function, errors?: object[]}} props */
-export default function RowForm({ info, value, onChange, errors }) {
+/**
+ * @param {{info: object, value: {cells: object}, onChange: Function, errors?: object[], pathOf?: Function}} props
+ * `pathOf` gives the path of a column's cell as the server names it.
+ */
+export default function RowForm({ info, value, onChange, errors, pathOf = cellPath }) {
   const columns = columnsOf(info);
+  const typical = typicalCells(columns, info.typicalValues);
   const cells = value.cells;
   const setCells = (changed) => onChange({ ...value, cells: Object.assign(Object.create(null), cells, changed) });
   const empty = columns.filter((each) => (cells[each.name] ?? "") === "" && cells[each.name] !== null);
+  const known = empty.filter((each) => each.name in typical);
+  const fill = (chosen, valueOf) => setCells(Object.fromEntries(chosen.map((each) => [each.name, valueOf(each.name)])));
   return html`
     <${Pasted} columns=${columns} onCells=${setCells} />
-    <div class="cells">${columns.map((column) => html`<${CellField} key=${column.name} column=${column}
-      value=${cells[column.name] === undefined ? "" : cells[column.name]} errors=${errors}
+    <div class="cells">${columns.map((column) => html`<${CellField} key=${column.name} column=${column} path=${pathOf(column.name)}
+      value=${cells[column.name] === undefined ? "" : cells[column.name]} typical=${typical[column.name]} errors=${errors}
       onValue=${(given) => setCells({ [column.name]: given })} />`)}</div>
     <p class="row-tools">
-      <button type="button" disabled=${!empty.length} onClick=${() => setCells(Object.fromEntries(empty.map((each) => [each.name, null])))}>
-        Call what is empty missing</button></p>`;
+      ${info.typicalValues && html`<button type="button" disabled=${!known.length} onClick=${() => fill(known, (name) => typical[name])}>Fill in typical values</button>`}
+      <button type="button" disabled=${!empty.length} onClick=${() => fill(empty, () => null)}>Call what is empty missing</button></p>
+    ${info.typicalValues && html`<p class="hint">What is typical is each column’s own median or most frequent value among the model’s background rows.
+      Together they are nobody’s row, and where columns depend on each other no usual one.</p>`}`;
 }

@@ -1,13 +1,16 @@
 // The form as an address, and back: the model and the options always, the input only when asked.
 import { count } from "/static/format.js";
+import { baselineOf, putBaseline } from "/static/forms/baseline.js";
+import { changeOf, setChange } from "/static/forms/change_message.js";
 import { LISTS, NUMBERS, emptyOptions } from "/static/forms/option_list.js";
+import { playersOf, setPlayers } from "/static/parts/players.js";
 
 export const MOST_INPUT_CHARACTERS = 4000;
 const PLAIN_KEYS = [...NUMBERS, ...LISTS].map((each) => each.key).concat("language", "baseline", "baselinePair", "changeTo");
 
 /**
  * The address of what the forms hold.
- * @returns {{hash: string, problem: string}} problem says why the input was left out, or is ""
+ * @returns {{hash: string, problem: string}} problem says why the input or another row was left out, or is ""
  */
 export function toHash({ page = "try", choice, options, input }, withInput = false) {
   const query = new URLSearchParams({ model: choice.model });
@@ -16,10 +19,10 @@ export function toHash({ page = "try", choice, options, input }, withInput = fal
   if (options.method !== "auto") query.set("method", options.method);
   setTarget(query, options);
   for (const key of PLAIN_KEYS) if (options[key]) query.set(key, options[key]);
-  if (options.change) query.set("change", "1");
-  for (const name of options.change ? options.changeKeep ?? [] : []) query.append("keep", name);
-  const problem = withInput ? setInput(query, input) : "";
-  return { hash: `#/${page}?${query}`, problem };
+  setChange(query, options);
+  setPlayers(query, options.players);
+  const problems = [withInput ? setInput(query, input) : "", putBaseline(query, options, withInput, MOST_INPUT_CHARACTERS)];
+  return { hash: `#/${page}?${query}`, problem: problems.filter(Boolean).join(" ") };
 }
 
 function setTarget(query, { target, targetClass, againstClass }) {
@@ -35,6 +38,7 @@ function setInput(query, input) {
   const length = given.reduce((sum, [, text]) => sum + (text?.length ?? 0), 0);
   if (length > MOST_INPUT_CHARACTERS) return `The input is ${count(length)} characters long; links take ${count(MOST_INPUT_CHARACTERS)} at most.`;
   for (const [key, text] of given) if (text) query.set(key, text);
+  setPlayers(query, input?.players);
   return "";
 }
 
@@ -47,13 +51,13 @@ export function fromQuery(query) {
   const target = query.get("target");
   if (["class", "all", "contrast"].includes(target)) Object.assign(options, { target, targetClass: query.get("class") ?? "", againstClass: query.get("against") ?? "" });
   for (const key of PLAIN_KEYS) if (query.get(key)) options[key] = query.get(key);
-  if (query.get("change")) Object.assign(options, { change: true, changeKeep: query.getAll("keep") });
+  Object.assign(options, baselineOf(query, rowOf), changeOf(query), { players: playersOf(query, "column") });
   return { choice, options, input: inputOf(query) };
 }
 
 function inputOf(query) {
   if (query.has("row")) return rowOf(query.get("row"));
-  return query.has("text") ? { text: query.get("text"), textPair: query.get("pair") ?? "" } : null;
+  return query.has("text") ? { text: query.get("text"), textPair: query.get("pair") ?? "", players: playersOf(query, "range") } : null;
 }
 
 function rowOf(text) {

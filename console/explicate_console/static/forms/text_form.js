@@ -1,8 +1,10 @@
 // A text, or a pair of texts, with how many of the server's bytes it takes.
-import { html } from "/static/vendor/htm-preact-standalone.js";
+import { html, useRef } from "/static/vendor/htm-preact-standalone.js";
 import { Field } from "/static/forms/field.js";
 import { limitOf } from "/static/forms/model_info.js";
 import { count } from "/static/format.js";
+import { PartsFold } from "/static/parts/fold.js";
+import { withTexts } from "/static/parts/players.js";
 
 const encoder = new TextEncoder();
 
@@ -15,12 +17,12 @@ export function textProblem(text, mostBytes) {
   return "";
 }
 
-function OneText({ path, label, text, mostBytes, errors, onText }) {
+function OneText({ path, label, text, mostBytes, errors, onText, onUse }) {
   const size = encoder.encode(text).length;
   const over = size > mostBytes;
   const hint = html`<span class=${over ? "over" : ""}>${count(size)} of ${count(mostBytes)} bytes</span>`;
   return html`<${Field} path=${path} label=${label} hint=${hint} errors=${errors} wide>${(attributes) => html`
-    <textarea ...${attributes} rows="5" dir="auto" spellcheck=${false} value=${text}
+    <textarea ...${attributes} rows="5" dir="auto" spellcheck=${false} value=${text} onFocus=${(event) => onUse(event.target)}
       onInput=${(event) => onText(event.target.value)}></textarea>`}<//>`;
 }
 
@@ -28,8 +30,11 @@ function OneText({ path, label, text, mostBytes, errors, onText }) {
 export default function TextForm({ info, value, onChange, errors }) {
   const pairs = info.bundle.text.pairs;
   const common = { mostBytes: limitOf(info, "maxTextBytes"), errors };
+  const latest = useRef(null); // the text that was last in use, whose selection counts
+  const use = (inPair) => (element) => { latest.current = { element, inPair }; };
   return html`
-    <${OneText} ...${common} path="input.text" label=${pairs ? "First text" : "Text"} text=${value.text} onText=${(text) => onChange({ ...value, text })} />
-    ${pairs && html`<${OneText} ...${common} path="input.text.text_pair" label="Second text" text=${value.textPair}
-      onText=${(textPair) => onChange({ ...value, textPair })} />`}`;
+    <${OneText} ...${common} path="input.text" label=${pairs ? "First text" : "Text"} text=${value.text} onUse=${use(false)} onText=${(text) => onChange(withTexts(value, { text }))} />
+    ${pairs && html`<${OneText} ...${common} path="input.text.text_pair" label="Second text" text=${value.textPair} onUse=${use(true)}
+      onText=${(textPair) => onChange(withTexts(value, { textPair }))} />`}
+    <${PartsFold} title="Words that stay, or go together" module="/static/parts/text_parts.js" info=${info} players=${value.players} input=${value} onInput=${onChange} errors=${errors} latest=${latest} />`;
 }

@@ -16,7 +16,7 @@ export default function Cells({ answer, output = 0, onPick }) {
         [value(item, onPick), "mark-cell"], [html`<${Track} at=${at} item=${item} />`, "mark-track-cell"],
         [html`<${Figure} item=${item} answer=${answer} />`, "mark-figures mark-adds"]]} />`)}
       ${answer.fixed.map((part) => html`<${Row} className="mark-fixed" head=${html`<${Name} text=${part.name} />`}
-        cells=${[[value(part), "mark-cell"], ["never left out", "mark-track-cell mark-quiet"], ["", "mark-figures mark-adds"]]} />`)}
+        cells=${[[value(part), "mark-cell"], ["always there", "mark-track-cell mark-quiet"], ["", "mark-figures mark-adds"]]} />`)}
     <//>
     <${Key} answer=${answer} />
   </div>`;

@@ -2,6 +2,7 @@
 import { html, useRef } from "/static/vendor/htm-preact-standalone.js";
 import { cell, halfWidth, interval, number } from "/static/format.js";
 import { useStyle } from "/static/styles.js";
+import { membersText } from "/static/marks/held.js";
 import { begun, direction, doubt, placesBySize, tickText } from "/static/marks/scales.js";
 
 await useStyle("/static/marks/marks.css");
@@ -130,7 +131,7 @@ export function Row({ head, cells, className = "" }) {
 
 /** The name of an item, and beside it what a column holds. */
 export function Part({ item }) {
-  const beside = cellText(item);
+  const beside = cellText(item) || membersText(item);
   return html`<span class="mark-part"><${Name} text=${item.name} />${beside && html`<bdi class="mark-beside" dir="auto" title=${beside}>${beside}</bdi>`}</span>`;
 }
 

@@ -2,6 +2,7 @@
 import { html } from "/static/vendor/htm-preact-standalone.js";
 import { count, seconds } from "/static/format.js";
 import { term } from "/static/glossary.js";
+import { heldFacts } from "/static/marks/held.js";
 import { howSure, notToConclude, whatItIs } from "/static/marks/wording.js";
 import "/static/marks/common.js";
 
@@ -31,7 +32,7 @@ function facts(answer) {
     ["model", `${model.model}, version ${model.version}`], ["runs on", `${model.runtime}, ${model.precision}`],
     ["method", answer.method, term("method", answer.method)?.says], ["scale", answer.space],
     ["left out", answer.masking, term("masking", answer.masking)?.says],
-    ["compared with", answer.baselineNote], ["parts", `${count(answer.parts.features.length)} ${answer.nouns}`],
+    ["compared with", answer.baselineNote], ...heldFacts(answer), ["parts", `${count(answer.parts.features.length)} ${answer.nouns}`],
     ["evaluations", `${count(answer.evaluations)}${known} in ${count(answer.rounds)} ${answer.rounds === 1 ? "round" : "rounds"}`, term("sure", "evaluation")?.says],
     ["end", answer.preview ? "preview" : answer.stopReason, term(answer.preview ? "sure" : "stop", answer.preview ? "preview" : answer.stopReason)?.says],
     ["confidence", answer.confidence === null ? "" : String(answer.confidence), term("sure", "interval")?.says],

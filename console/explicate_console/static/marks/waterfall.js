@@ -34,7 +34,8 @@ export default function Waterfall({ answer, output = 0, top = 10 }) {
 
 function startOf(answer) {
   if (answer.method.startsWith("lime")) return "the local model’s intercept";
-  if (answer.baselineNote) return "the baseline";
+  if (answer.baselineNote) return answer.fixed.length ? "the baseline, and what is always there" : "the baseline";
+  if (answer.fixed.length) return "only what is always there";
   return answer.kind === "text" || answer.kind === "pair" ? "without words" : `without ${answer.nouns}`;
 }
 

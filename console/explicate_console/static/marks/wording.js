@@ -51,6 +51,15 @@ const SCALES = { probability: "the probability of", logit: "the logit of", value
 
 const STARTS = { text: "the text without its words", pair: "the texts without their words", row: "typical rows", image: "the image with all its parts hidden" };
 
+const FIXED_STARTS = { text: "the text with nothing but what is always there", pair: "the texts with nothing but what is always there",
+  row: "typical rows with what is always there of this one", image: "the image with nothing but what is always there" };
+
+/** What the values lead from, in words. */
+function startOf({ baselineNote, fixed, kind }) {
+  if (!fixed.length) return baselineNote || STARTS[kind];
+  return baselineNote ? `${baselineNote}, with what is always there` : FIXED_STARTS[kind];
+}
+
 /** Whether the method promises that the values sum to the output minus the baseline. */
 export const addsUp = ({ method }) => !["lime", "lime-stratified", "occlusion"].includes(method);
 
@@ -60,7 +69,7 @@ export function whatItIs(answer) {
   if (!output) return "";
   const of = `${SCALES[answer.space] ?? "the output"} “${output.name}”`;
   const each = answer.outputs.length > 1 ? "each output, such as " : "";
-  const start = answer.baselineNote || STARTS[answer.kind];
+  const start = startOf(answer);
   const sum = !addsUp(answer) ? "" : ` All of them lead from the output for ${start} to the output as it is.`;
   return `Each number is what a ${answer.noun} adds to ${each}${of}: with + it raises it, with − it lowers it.${sum}`;
 }

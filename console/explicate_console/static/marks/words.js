@@ -29,12 +29,12 @@ export default function Words({ answer, output = 0, onPick }) {
 
 function Piece({ piece, item, answer, most, stop, point, onPick }) {
   if (!piece.isRead) return html`<span class="mark-unread" title="The model did not read this"><span class="mark-said">Not read: </span>${piece.text}</span>`;
-  if (piece.place === "fixed") return html`<span class="mark-fixed-word" title="Never left out">${piece.text}<span class="mark-said"> (never left out)</span></span>`;
+  if (piece.place === "fixed") return html`<span class="mark-fixed-word" title="Always there">${piece.text}<span class="mark-said"> (always there)</span></span>`;
   if (!item) return piece.text;
   const pick = () => { point(item.place); onPick?.(item); };
   return html`<span role="button" tabindex=${stop === item.place ? 0 : -1} class=${`mark-word ${direction(item.value)} ${doubt(item)}`}
     style=${{ "--strength": Math.min(Math.abs(item.value ?? 0) / most, 1).toFixed(3) }}
-    aria-label=${`${piece.text}: ${told(item, answer)}`} onClick=${pick} onPointerEnter=${() => point(item.place)} onFocus=${() => point(item.place)}
+    aria-label=${`${piece.text}${item.group === null ? "" : `, of ${item.name}`}: ${told(item, answer)}`} onClick=${pick} onPointerEnter=${() => point(item.place)} onFocus=${() => point(item.place)}
     onKeyDown=${(event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); pick(); } }}>${piece.text}</span>`;
 }
 

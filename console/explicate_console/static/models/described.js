@@ -1,5 +1,6 @@
 // What a version is: what it reads and answers, how it decides, what it runs on, what is accepted, and where it came from.
 import { html } from "/static/vendor/htm-preact-standalone.js";
+import { typicalCells } from "/static/forms/cells.js";
 import { bytes, count, seconds, share, when } from "/static/format.js";
 import { numberOf, written } from "/static/models/measured.js";
 import { kindOf, servedBy } from "/static/models/statuses.js";
@@ -15,7 +16,7 @@ export function Schema({ answer }) {
     <p>${kindOf(status)}</p>
     ${bundle.text && html`<p>${bundle.text.pairs ? "Two texts" : "A text"} of at most ${count(bundle.text.maxTokens)} tokens${bundle.text.pairs ? " together" : ""}: what comes after is not read, and answers say so.</p>`}
     ${bundle.image && html`<p>An image, made ${count(bundle.image.width)} × ${count(bundle.image.height)} pixels before the model sees it.</p>`}
-    ${bundle.tabular && html`<${Columns} table=${bundle.tabular} />`}
+    ${bundle.tabular && html`<${Columns} table=${bundle.tabular} told=${answer.typicalValues} />`}
     ${bundle.classLabels?.length > 0 && html`<h3>${bundle.objective === "OBJECTIVE_MULTI_LABEL" ? "Labels" : "Classes"} (${count(bundle.classLabels.length)})</h3><${Chips} names=${bundle.classLabels} />`}
     ${bundle.targetName && html`<p dir="auto">It answers with a number: ${bundle.targetName}.</p>`}
     <${Decision} bundle=${bundle} /></section>`;
@@ -26,12 +27,14 @@ function Chips({ names }) {
     ${names.length > MOST_SHOWN && html`<span class="quiet">and ${count(names.length - MOST_SHOWN)} more</span>`}</p>`;
 }
 
-function Columns({ table }) {
+function Columns({ table, told }) {
   const { columns = [], leftOut = [] } = table;
-  const about = ({ group, mayBeMissing, categories, monotone }) => [
+  const typical = typicalCells(columns, told);
+  const about = ({ name, group, mayBeMissing, categories, monotone }) => [
     group && `one part of an explanation with the other columns of ${group}`,
     mayBeMissing && "may be missing",
     categories?.length && `${count(categories.length)} values: ${categories.slice(0, 12).join(", ")}${categories.length > 12 ? ", …" : ""}`,
+    name in typical && `typically ${typical[name] ?? "missing"}`,
     monotone && `only ${monotone.decreasing ? "lowers" : "raises"} ${monotone.label ?? "the answer"}`,
   ].filter(Boolean).join("; ");
   return html`<h3>Columns (${count(columns.length)})</h3><${Scroll} name="Columns" tall=${true}><table>

@@ -1,10 +1,11 @@
 // The page Try: a model, an input and the options; the answer as it comes, and what a change of the input does to it.
 import { html, useEffect, useRef, useState } from "/static/vendor/htm-preact-standalone.js";
+import { fittingBaseline } from "/static/forms/baseline.js";
 import { useExplaining, question } from "/static/forms/explaining.js";
 import { fieldErrors, focusFirstError } from "/static/forms/field.js";
 import InputForm, { emptyInput, fitsInput, inputProblems } from "/static/forms/input_form.js";
 import ModelChoice from "/static/forms/model_choice.js";
-import { firstModel, useModel } from "/static/forms/model_info.js";
+import { firstModel, kindOf, useModel } from "/static/forms/model_info.js";
 import OptionsForm from "/static/forms/options_form.js";
 import { optionProblems } from "/static/forms/option_list.js";
 import { Failure, Progress } from "/static/forms/progress.js";
@@ -37,14 +38,20 @@ function useForm(here) {
   useEffect(() => {
     if (info) setForm((now) => ({ ...now, input: fitsInput(info, now.input) ? now.input : emptyInput(info, now.input), options: fitting(info, now.options) }));
   }, [info, form.input === null]);
-  const change = (key, prefix) => (value) => {
+  const change = (key, ...prefixes) => (value) => {
     setForm((now) => ({ ...now, [key]: value }));
-    setErrors((now) => now.filter((each) => !each.field.startsWith(prefix)));
+    setErrors((now) => now.filter((each) => !prefixes.some((prefix) => each.field.startsWith(prefix))));
   };
   return { form, setForm, info, error, asked, errors, setErrors, change };
 }
 
-const fitting = (info, options) => (info.methods?.length && !info.methods.includes(options.method) ? { ...options, method: "auto" } : options);
+function fitting(info, options) {
+  const fit = fittingBaseline(kindOf(info), options);
+  return info.methods?.length && !info.methods.includes(fit.method) ? { ...fit, method: "auto" } : fit;
+}
+
+/** Rows on the page that another row may be copied from: the input, and that of the last answer. */
+const rowsOf = (form, run) => [{ name: "the input", cells: form.input.cells }, { name: "the row of the last answer", cells: run.asked?.input?.cells }];
 
 /** What draws an answer, loaded when it is wanted first: the page opens without it. */
 function useAnswerArea(wanted) {
@@ -86,8 +93,8 @@ function Form({ held, run, onAsk, onStop, formRef }) {
     ${!info && !error && form.choice.model && html`<p class="quiet" aria-busy="true">Asking the server about it</p>`}
     ${error && html`<p class="notice bad" role="alert" dir="auto">${error.message}</p>`}
     ${info && form.input && html`
-      <${InputForm} info=${info} value=${form.input} onChange=${change("input", "input")} errors=${errors} />
-      <${OptionsForm} info=${info} value=${form.options} onChange=${change("options", "options")} errors=${errors} />`}
+      <${InputForm} info=${info} value=${form.input} onChange=${change("input", "input", "options.groups", "options.fixed")} errors=${errors} />
+      <${OptionsForm} info=${info} value=${form.options} onChange=${change("options", "options")} errors=${errors} rows=${rowsOf(form, run)} />`}
     <div class="actions">
       <button class="primary" disabled=${!ready} aria-keyshortcuts="Control+Enter" title="Control+Enter">Explain</button>
       <button type="button" disabled=${!ready} onClick=${() => onAsk("predict")}>Predict only</button>

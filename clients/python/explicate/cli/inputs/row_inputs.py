@@ -120,6 +120,10 @@ def _described(column: Column, width: int) -> str:
         facts.append(f"explained with the group {column.group}")
     if column.may_be_missing:
         facts.append("may be missing")
+    if column.typical is not None:
+        facts.append(
+            f"typically {format(column.typical, '.10g') if isinstance(column.typical, float) else column.typical}"
+        )
     return f"{column.name}{' ' * (width - tables.display_width(column.name))}  {'; '.join(facts)}"
 
 
