@@ -2,6 +2,7 @@
 import { html } from "/static/vendor/htm-preact-standalone.js";
 import { cellPath, cellProblem, cellsOf, rowMessage } from "/static/forms/cells.js";
 import { KIND_NAMES, columnsOf, kindOf, limitOf } from "/static/forms/model_info.js";
+import RowForm from "/static/forms/row_form.js";
 import { Later } from "/static/later.js";
 import { playerProblems, playersMessage } from "/static/parts/players.js";
 import TextForm, { textProblem } from "/static/forms/text_form.js";
@@ -20,7 +21,7 @@ const TEXT = {
 };
 
 const ROW = {
-  Form: (given) => html`<${Later} module="/static/forms/row_form.js" ...${given} />`,
+  Form: RowForm,
   empty: (info, before) => ({ cells: cellsOf(columnsOf(info), before?.cells) }),
   message: (info, value) => ({ tabular: rowMessage(columnsOf(info), value.cells) }),
   problems: (info, value) => columnsOf(info).map((column) => ({ field: cellPath(column.name), description: cellProblem(column, value.cells[column.name]) })),
