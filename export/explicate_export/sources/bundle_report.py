@@ -135,4 +135,4 @@ def _plain(markdown: str) -> str:
 def _table(head: tuple[str, str], rows: Rows) -> str:
     lines = [f"<tr><th>{escape(head[0])}</th><th>{escape(head[1])}</th></tr>"] if any(head) else []
     lines += [f'<tr><td dir="auto">{escape(left)}</td><td dir="auto">{escape(right)}</td></tr>' for left, right in rows]
-    return '<div class="wide"><table>\n' + "\n".join(lines) + "\n</table></div>"
+    return '<div class="wide" tabindex="0"><table>\n' + "\n".join(lines) + "\n</table></div>"

@@ -118,7 +118,7 @@ def _section(group: Group, file: Path) -> str:
     title = _title(group)
     return (
         f"<h2>{escape(group.measure.title)}</h2>\n<p>{escape(title[:1].upper() + title[1:])}.</p>\n"
-        f'<div class="wide"><table>\n<tr>{header}</tr>\n{lines}\n</table></div>'
+        f'<div class="wide" tabindex="0"><table>\n<tr>{header}</tr>\n{lines}\n</table></div>'
     )
 
 

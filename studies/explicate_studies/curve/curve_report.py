@@ -1,6 +1,5 @@
 """What `explicate curve` tells: a table, curve.json, and report.html with a drawing. Made again after each run."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,13 +10,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from explicate.views import tables
+from explicate.views.look.inlined import inlined
 from explicate.views.look.palette import FIRST, QUIET, SECOND
 from explicate.views.look.sheets import page_style
 from explicate_studies.curve.doubling import Mean, doubling, mean_of, sentences
 from explicate_studies.curve.points import RECIPES, Plan, Point
 from explicate_training.config.config_file import format_config
-from explicate_training.report.figures import STYLE
-from explicate_training.report.report import data_uri, template_of
+from explicate_training.report.figures import STYLE, svg_of
+from explicate_training.report.report import template_of
 from explicate_training.run_directory import write_json
 
 REPORT, SUMMARY = "report.html", "curve.json"
@@ -54,7 +54,7 @@ def write_report(points: Sequence[Point], plan: Plan) -> Path:
         page_style=page_style(),
         title=Path(plan.config.data.origin).stem,
         plan=plan,
-        drawing=data_uri(drawn(points, plan)) if points else "",
+        drawing=inlined(drawn(points, plan), _about(plan)) if points else "",
         told=told,
         rows=[
             (size, RECIPES[how], mean.told(), simple.told(), mean.count)
@@ -107,9 +107,11 @@ def drawn(points: Sequence[Point], plan: Plan) -> str:
         axes.set_xticks(plan.labels, [str(size) for size in plan.labels])
         axes.minorticks_off()
         axes.legend(frameon=False)
-        drawing = io.StringIO()
-        figure.savefig(drawing, format="svg", metadata={"Date": None})
-    return drawing.getvalue()
+        return svg_of(figure)
+
+
+def _about(plan: Plan) -> str:
+    return f"{plan.title} by labels {plan.of}, with intervals and lines"
 
 
 def _draw_recipe(

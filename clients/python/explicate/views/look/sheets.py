@@ -10,7 +10,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from explicate.views.look.palette import DARK, DRAWN_ON, LIGHT, Theme
+from explicate.views.look.palette import DARK, LIGHT, Theme
 
 
 @cache
@@ -50,10 +50,7 @@ def _chart_rules(theme: Theme) -> str:
 
 def _colours() -> str:
     """The palette; a dark one for dark screens only, because paper is white."""
-    return (
-        f":root{{--drawing:{DRAWN_ON};{LIGHT.variables()}}}\n"
-        f"@media screen and (prefers-color-scheme:dark){{:root{{{DARK.variables()}}}}}"
-    )
+    return f":root{{{LIGHT.variables()}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{DARK.variables()}}}}}"
 
 
 def _rules(name: str) -> str:
