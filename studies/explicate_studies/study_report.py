@@ -16,6 +16,7 @@ import optuna
 from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial
 
+from explicate.sentences.glossary import Term, glossary
 from explicate.views.look.inlined import inlined
 from explicate.views.look.palette import FIRST, QUIET, SECOND, THIRD
 from explicate.views.look.sheets import page_style
@@ -86,10 +87,21 @@ def write_report(study: Study, found: Findings) -> Path:
         space={key: told(one) for key, one in study.space.items()},
         floors=options.floors,
         config_toml=format_config(study.subject.config),
+        words=_words(goals),
     )
     path = folder / REPORT
     path.write_text(page, encoding="utf-8", errors="replace")
     return path
+
+
+def _words(goals: Goals) -> dict[str, Term]:
+    """Those that the report uses; those of cost only where it is an aim."""
+    told = glossary()
+    of_cost = ("not_beaten",) if goals.cost else ()
+    return {
+        **{name: told["study"][name] for name in ("run", "best_of_many", *of_cost, "floor", "importance")},
+        **{name: told["report"][name] for name in ("interval", "splits")},
+    }
 
 
 def table(study: Study, found: Findings) -> str:

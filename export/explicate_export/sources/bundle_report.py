@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from typing import Any  # JSON values
 
+from explicate.sentences.glossary import Term, glossary, metric_terms
 from explicate.v1 import bundle_pb2
 from explicate.views.look.sheets import page_style
 from explicate_bundle.telling.lay_page import lay_page
@@ -79,6 +80,9 @@ def _sections(brought: Brought, name: str, published: Published) -> Iterator[str
         )
     if published.evaluation is not None:
         yield section(published.evaluation, whose=origin.inputs)
+    known = glossary()
+    yield "<h2>Words</h2>"
+    yield _words([known["study"]["fidelity"], *metric_terms(model.test_metrics).values(), known["report"]["interval"]])
 
 
 def _plain_words(model: DescribedModel, checked: Checked | None) -> Iterator[str]:
@@ -130,6 +134,10 @@ def _plain(markdown: str) -> str:
     """A sentence of the card, whose code quotes are the only markup in it."""
     parts = escape(markdown).split("`")
     return "".join(part if place % 2 == 0 else f'<code dir="auto">{part}</code>' for place, part in enumerate(parts))
+
+
+def _words(terms: Sequence[Term]) -> str:
+    return "<dl>" + "".join(f"<dt>{escape(one.title)}</dt><dd>{escape(one.says)}</dd>" for one in terms) + "</dl>"
 
 
 def _table(head: tuple[str, str], rows: Rows) -> str:

@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from explicate.sentences.glossary import glossary
 from explicate.views import tables
 from explicate.views.look.inlined import inlined
 from explicate.views.look.palette import FIRST, QUIET, SECOND
@@ -23,6 +24,7 @@ from explicate_training.run_directory import write_json
 REPORT, SUMMARY = "report.html", "curve.json"
 _COLOURS = {"full": FIRST, "few-shot": SECOND}
 _SIMPLE = QUIET
+_WORDS = ("draw", "twice", "simple_model", "not_told_apart")
 
 
 def _rows(points: Sequence[Point], plan: Plan) -> list[tuple[int, str, Mean, Mean]]:
@@ -64,6 +66,7 @@ def write_report(points: Sequence[Point], plan: Plan) -> Path:
         wanted=len(plan.runs()),
         counted=plan.config.data.counted,
         config_toml=format_config(plan.config),
+        words={name: glossary()["study"][name] for name in _WORDS},
     )
     path = plan.folder / REPORT
     path.write_text(page, encoding="utf-8", errors="replace")
