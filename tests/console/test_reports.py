@@ -14,7 +14,8 @@ PAPER = {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 18, 18)"}
 UNSEEN = """[...document.querySelectorAll("svg.drawing text")].filter((each) => {
   const [ink, paper] = [getComputedStyle(each).fill, getComputedStyle(document.body).backgroundColor];
   const light = (colour) => colour.match(/[\\d.]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0);
-  return Math.abs(light(ink) - light(paper)) < 200 && !each.closest("svg").getAttribute("aria-label").includes("matrix");
+  const inSquares = each.closest("svg").getAttribute("aria-label").includes("matrix");
+  return Math.abs(light(ink) - light(paper)) < 200 && !inSquares;
 }).map((each) => each.textContent)"""
 SMALL = """[...document.querySelectorAll("svg.drawing text")].filter((each) =>
   each.getBoundingClientRect().width && parseFloat(getComputedStyle(each).fontSize) * each.getScreenCTM().a < 8)

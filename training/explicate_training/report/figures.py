@@ -242,7 +242,7 @@ def shape_functions(panels: Sequence[ShapePanel], *, axis: str) -> str:
             if not place % _PANELS_A_ROW:
                 axes.set_ylabel(_plain(axis, 34), fontsize=8)
             if not place and len(panel.added) > 1:
-                axes.legend(frameon=False, fontsize=7)
+                axes.legend(frameon=False, fontsize=8)
         return svg_of(figure)
 
 
@@ -269,7 +269,7 @@ def _category_panel(axes: mpl.axes.Axes, panel: ShapePanel) -> None:
     axes.patch.set_visible(False)
     for name, added in list(panel.added.items())[:_MOST_CURVES]:
         axes.plot(places, added, "o", label=_plain(name), color=_TRAIN if len(panel.added) == 1 else None)
-    axes.set_xticks(places, [_plain(name) for name in panel.ticks], rotation=30, ha="right", fontsize=7)
+    axes.set_xticks(places, [_plain(name) for name in panel.ticks], rotation=30, ha="right", fontsize=8)
 
 
 def residuals(predicted: NDArray[np.floating[Any]], targets: NDArray[Any], name: str, *, counted: str = "rows") -> str:

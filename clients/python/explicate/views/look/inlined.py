@@ -13,7 +13,7 @@ from html import escape
 
 from explicate.views.look.palette import LIGHT
 
-_SHRINKS_TO = 0.7  # of its own width, before it scrolls: letters of 13 px are still read at 9
+_SHRINKS_TO = 0.8  # of its own width, before it scrolls: the smallest letters, of 10.7 px, are read at 8.5
 _FITS_PX = 300  # what every telephone has room for
 _PX = {"": 1.0, "px": 1.0, "pt": 4 / 3}
 
@@ -60,10 +60,10 @@ def _in_the_page(tag: re.Match[str]) -> str:
 
 
 def _variable(paint: re.Match[str]) -> str:
-    """The colour's variable. A report of an earlier version that gets a section lacks some: those keep the colour."""
+    """The colour's variable; one that the palette does not have stays."""
     what, between, colour = paint.groups()
     name = _NAMES.get(colour.lower())
-    return f"{what}{between}var(--{name},{colour})" if name else paint[0]
+    return f"{what}{between}var(--{name})" if name else paint[0]
 
 
 def _own_ids(svg: str) -> str:
