@@ -33,24 +33,26 @@ DRAWN: dict[str, Callable[[], str]] = {
 each_drawing = pytest.mark.parametrize("name", DRAWN)
 
 
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    return {name: inlined(drawn(), name) for name, drawn in DRAWN.items()}
+
+
 @each_drawing
-def test_a_drawing_in_a_page_has_no_colour_but_those_of_the_sheet(name: str) -> None:
-    page = inlined(DRAWN[name](), name)
+def test_a_drawing_in_a_page_has_no_colour_but_those_of_the_sheet(name: str, pages: dict[str, str]) -> None:
+    page = pages[name]
     paints = re.findall(r"(?:fill|stroke|color)(?:: ?|=\")([^;\"]+)", page)
     variables = {paint for paint in paints if paint.startswith("var(")}
     assert variables
     assert set(paints) - variables <= {"none"}
-    assert {re.sub(r"var\((--[\w-]+),.*", r"\1", one) for one in variables} <= set(
-        re.findall(r"--[\w-]+", style_sheet())
-    )
+    assert {one[len("var(") : -1] for one in variables} <= set(re.findall(r"--[\w-]+", style_sheet()))
     assert "<image" not in page  # a picture would bring colours of its own
     assert "<style" not in page
     assert "font-family" not in page
 
 
 @each_drawing
-def test_what_a_drawing_refers_to_is_in_it_under_a_name_that_no_other_has(name: str) -> None:
-    pages = {other: inlined(drawn(), other) for other, drawn in DRAWN.items()}
+def test_what_a_drawing_refers_to_is_in_it_under_a_name_that_no_other_has(name: str, pages: dict[str, str]) -> None:
     ids = {other: re.findall(r' id="([^"]+)"', page) for other, page in pages.items()}
     assert set(re.findall(r'(?:url\(|href=")#([^")]+)', pages[name])) == set(ids[name])
     assert len(ids[name]) == len(set(ids[name]))
