@@ -62,7 +62,7 @@ def _sections(brought: Brought, name: str, published: Published) -> Iterator[str
     )
     if brought.notes:
         yield "<h2>What to know</h2>"
-        yield "<ul>" + "".join(f'<li dir="auto">{escape(note)}</li>' for note in brought.notes) + "</ul>"
+        yield "<ul>" + "".join(f'<li dir="auto">{_plain(note)}</li>' for note in brought.notes) + "</ul>"
     yield from _plain_words(model, published.checked)
     yield from _quality(model)
     yield "<h2>Outputs</h2>"

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.rcsetup import cycler
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
@@ -21,6 +22,7 @@ _TRAIN, _VALIDATION, _BEST, _GREY = FIRST, SECOND, THIRD, QUIET
 _SHADES = 20  # of a confusion matrix
 _DARK_SHADE = 0.65  # from which on letters of the paper's colour are seen better than ink, on light and dark pages
 _MOST_CURVES = 8
+_MOST_LEVEL = 8  # characters of a class's name below its column, before names are slanted
 _MAX_NAMED_CLASSES = 30  # beyond that a confusion matrix has no room for names and numbers
 # Letters stay letters, drawn by the browser, which has fonts for every script that a label may be in. The salt makes
 # the drawing's ids the same in every run.
@@ -95,7 +97,9 @@ def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> 
         if named:
             short = [_plain(label) for label in labels]
             slanted: dict[str, Any] = (
-                {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(labels) > 4 else {}
+                {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+                if len(labels) > 4 or max(map(len, short)) > _MOST_LEVEL
+                else {}
             )
             axes.set_xticks(range(len(labels)), short, **slanted)
             axes.set_yticks(range(len(labels)), short)
@@ -292,6 +296,8 @@ def _new(xlabel: str, ylabel: str) -> tuple[Figure, mpl.axes.Axes]:
         figure = Figure(figsize=(4.7, 3.1), layout="constrained")
         axes = figure.add_subplot()
     axes.set(xlabel=xlabel, ylabel=ylabel)
+    if xlabel == "step":
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure, axes
 
 
