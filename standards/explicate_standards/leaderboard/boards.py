@@ -104,11 +104,12 @@ def _documents(group: Group, number: int) -> list[dict[str, Any]]:
 def as_page(groups: Sequence[Group], file: Path) -> str:
     """A page that needs nothing else; its links are from where it will be."""
     body = "\n".join(_section(group, file) for group in groups)
+    note = _CODE.sub(r"<code>\1</code>", escape(NOTE))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Leaderboard</title>\n'
         f'<meta name="color-scheme" content="light dark">\n{page_style()}\n{_STYLE}\n</head>\n<body>\n'
-        f"<h1>Leaderboard</h1>\n{body}\n<p>{_CODE.sub(r'<code>\1</code>', escape(NOTE))}</p>\n</body>\n</html>\n"
+        f"<h1>Leaderboard</h1>\n{body}\n<p>{note}</p>\n</body>\n</html>\n"
     )
 
 
