@@ -17,9 +17,11 @@ UNSEEN = """[...document.querySelectorAll("svg.drawing text")].filter((each) => 
   const inSquares = each.closest("svg").getAttribute("aria-label").includes("matrix");
   return Math.abs(light(ink) - light(paper)) < 200 && !inSquares;
 }).map((each) => each.textContent)"""
-SMALL = """[...document.querySelectorAll("svg.drawing text")].filter((each) =>
-  each.getBoundingClientRect().width && parseFloat(getComputedStyle(each).fontSize) * each.getScreenCTM().a < 8)
-  .map((each) => each.textContent)"""
+SMALL = """[...document.querySelectorAll("svg.drawing text")].filter((each) => {
+  const { a, b } = each.getScreenCTM(); // names of axes stand upright
+  return parseFloat(getComputedStyle(each).fontSize) * Math.hypot(a, b) < 8;
+}).map((each) => each.textContent)"""
+AUDITED = {("light", 1440), ("dark", 390)}  # both themes and both widths, without axe-core's time for all four
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def test_a_report_is_whole_accessible_and_legible_in_every_look(name: str, repor
                 expect(page.locator("body")).to_have_css("background-color", PAPER[theme])
                 screenshot(page, f"report-{name.replace(' ', '-')}-{theme}-{width}")
                 assert visited.too_wide() == [], (theme, width)
-                assert visited.inaccessible() == [], (theme, width)
+                assert (theme, width) not in AUDITED or visited.inaccessible() == [], (theme, width)
                 assert page.evaluate(UNSEEN) == [], (theme, width)
                 assert page.evaluate(SMALL) == [], (theme, width)
 
