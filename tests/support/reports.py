@@ -55,7 +55,7 @@ def _found(folder: Path) -> Pages:
 def _studied(folder: Path) -> Pages:
     tune = {"learning_rate": [1e-3, 1e-1], "epochs": [1, 3]}
     study = tuned_table.open_study(
-        tuned_table.write_config(folder), TuneOptions(trials=8), tune, output=folder / "study"
+        tuned_table.write_config(folder), TuneOptions(trials=3), tune, output=folder / "study"
     )
     for _ in study.run():
         pass

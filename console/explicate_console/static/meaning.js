@@ -1,5 +1,8 @@
 // A term of art whose meaning is one press away: the glossary's sentence, below the word.
 import { html, useState } from "/static/vendor/htm-preact-standalone.js";
+import { useStyle } from "/static/styles.js";
+
+await useStyle("/static/meaning.css");
 
 const UNKNOWN = "The glossary has no words for it.";
 

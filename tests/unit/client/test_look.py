@@ -12,6 +12,7 @@ import pytest
 from explicate.views.look.inlined import inlined
 from explicate.views.look.palette import (
     DARK,
+    DRAWN,
     LEAST_RGB,
     LIGHT,
     LOWERS_RGB,
@@ -28,7 +29,6 @@ PALETTE = "clients/python/explicate/views/look/palette.py"
 # "#ff8800" is what a user may write, in help and in an error. Outlines on a photograph are black beside white, whatever
 # the page is.
 ALLOWED = {".py": {"#ff8800"}, ".js": {"#ff8800", "#000", "#fff"}, ".jinja": (), ".css": (), ".html": ()}
-DRAWN = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "area")
 THEMES = pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 
 # Machado, Oliveira, Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", IEEE TVCG 15
@@ -141,11 +141,11 @@ class TestAccents:
 
 class TestSheets:
     def test_every_colour_of_the_sheet_is_one_of_the_palette(self):
-        for sheet in (style_sheet(), chart_style()):
+        for sheet in (page_style(), chart_style()):
             assert set(re.findall(r"#[0-9a-f]{6}", sheet)) <= {*vars(LIGHT).values(), *vars(DARK).values()}
 
     def test_every_variable_that_rules_use_is_set(self):
-        sheet = style_sheet()
+        sheet = page_style()
         assert set(re.findall(r"var\((--[\w-]+)", sheet)) <= set(re.findall(r"[{;](--[\w-]+):", sheet))
 
     def test_rules_keep_their_braces(self):
@@ -184,7 +184,9 @@ class TestOnePlace:
         assert not found
 
     def test_there_are_rules_to_ship(self):
-        assert {"page.css", "marks.css"} <= {entry.name for entry in files("explicate.views.look").iterdir()}
+        assert {"page.css", "drawings.css", "marks.css"} <= {
+            entry.name for entry in files("explicate.views.look").iterdir()
+        }
 
     def test_accents_have_one_value(self):
         assert (hexadecimal(RAISES_RGB), hexadecimal(LOWERS_RGB)) == (LIGHT.raises, LIGHT.lowers)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from explicate.views.look.inlined import inlined
-from explicate.views.look.sheets import style_sheet
+from explicate.views.look.sheets import page_style
 from explicate_training.report import figures
 
 HISTORY = [{"step": step, "loss": 1 / step, "validation_loss": 2 / step, "validation_a": 0.5, "validation_b": 0.4}
@@ -45,7 +45,7 @@ def test_a_drawing_in_a_page_has_no_colour_but_those_of_the_sheet(name: str, pag
     variables = {paint for paint in paints if paint.startswith("var(")}
     assert variables
     assert set(paints) - variables <= {"none"}
-    assert {one[len("var(") : -1] for one in variables} <= set(re.findall(r"--[\w-]+", style_sheet()))
+    assert {one[len("var(") : -1] for one in variables} <= set(re.findall(r"--[\w-]+", page_style()))
     assert "<image" not in page  # a picture would bring colours of its own
     assert "<style" not in page
     assert "font-family" not in page

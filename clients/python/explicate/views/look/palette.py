@@ -69,11 +69,13 @@ class Theme:
     eighth: str
     area: str
 
-    def variables(self) -> str:
-        """CSS declarations, such as `--ink:#222222;--faint:#5c5c5c`."""
-        return ";".join(f"--{one.name.replace('_', '-')}:{getattr(self, one.name)}" for one in fields(self))
+    def variables(self, *, drawn: bool = False) -> str:
+        """CSS declarations, such as `--ink:#222222;--faint:#5c5c5c`; or those that drawings alone have."""
+        names = [one.name for one in fields(self) if (one.name in DRAWN) == drawn]
+        return ";".join(f"--{name.replace('_', '-')}:{getattr(self, name)}" for name in names)
 
 
+DRAWN = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "area")
 LIGHT = Theme(
     paper="#ffffff",
     box="#f6f6f5",

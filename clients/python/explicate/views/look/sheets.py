@@ -1,7 +1,7 @@
 """The style sheets: of pages, of the marks of an explanation, and of charts that stand alone.
 
-The rules are in `page.css` and `marks.css` beside this file; the colours are those of `palette`, written before them
-as custom properties. A page is light or dark as its reader's system is, and light on paper.
+The rules are in `page.css`, `drawings.css` and `marks.css` beside this file; the colours are those of `palette`,
+written before them as custom properties. A page is light or dark as its reader's system is, and light on paper.
 """
 
 from __future__ import annotations
@@ -20,9 +20,15 @@ def style_sheet() -> str:
 
 
 @cache
+def drawing_sheet() -> str:
+    """What pages with drawings have besides: a report, and not the console, which draws by itself."""
+    return f"{_colours(drawn=True)}\n{_rules('drawings.css')}\n"
+
+
+@cache
 def page_style() -> str:
     """The same as a `<style>` for the head of a page that needs nothing else: a report, a leaderboard."""
-    return f"<style>\n{style_sheet()}</style>"
+    return f"<style>\n{style_sheet()}{drawing_sheet()}</style>"
 
 
 @cache
@@ -48,9 +54,10 @@ def _chart_rules(theme: Theme) -> str:
     return f".explicate-chart text{{fill:{theme.ink}}}{''.join(rules)}"
 
 
-def _colours() -> str:
+def _colours(*, drawn: bool = False) -> str:
     """The palette; a dark one for dark screens only, because paper is white."""
-    return f":root{{{LIGHT.variables()}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{DARK.variables()}}}}}"
+    light, dark = (theme.variables(drawn=drawn) for theme in (LIGHT, DARK))
+    return f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
 
 
 def _rules(name: str) -> str:
