@@ -15,20 +15,18 @@ from explicate.views.look.palette import DARK, LIGHT, Theme
 
 @cache
 def style_sheet() -> str:
-    """All of it as CSS: what every page has, and what the console serves to its own."""
-    return f"{_colours()}\n{_rules('page.css')}\n{_rules('marks.css')}\n"
-
-
-@cache
-def drawing_sheet() -> str:
-    """What pages with drawings have besides: a report, and not the console, which draws by itself."""
-    return f"{_colours(drawn=True)}\n{_rules('drawings.css')}\n"
+    """What every page has, as CSS: the console serves it to its own."""
+    return f"{_colours()}\n{_rules('page.css')}\n"
 
 
 @cache
 def page_style() -> str:
-    """The same as a `<style>` for the head of a page that needs nothing else: a report, a leaderboard."""
-    return f"<style>\n{style_sheet()}{drawing_sheet()}</style>"
+    """The same as a `<style>` for the head of a page that needs nothing else: a report, a leaderboard.
+
+    With drawings and the marks of explanations, which the console draws by itself.
+    """
+    drawings = f"{_colours(drawn=True)}\n{_rules('drawings.css')}\n"
+    return f"<style>\n{style_sheet()}{drawings}{_rules('marks.css')}\n</style>"
 
 
 @cache
