@@ -9,13 +9,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.interpretability_lines import Records, figures_of, right
-from explicate.views.look.palette import DARK, FIRST, FIRST_ON_DARK, LIGHT
+from explicate.views.look.palette import DARK, LIGHT
 from explicate_standards.bootstrap import draws
 
 _TEXT = "reviews"
 THEMES: Mapping[str, Mapping[str, str]] = {
-    "light": {"ink": LIGHT.ink, "ground": LIGHT.paper, "points": LIGHT.edge, "ours": FIRST},
-    "dark": {"ink": DARK.ink, "ground": DARK.paper, "points": DARK.edge, "ours": FIRST_ON_DARK},
+    "light": {"ink": LIGHT.ink, "ground": LIGHT.paper, "points": LIGHT.edge, "ours": LIGHT.first},
+    "dark": {"ink": DARK.ink, "ground": DARK.paper, "points": DARK.edge, "ours": DARK.first},
 }
 _HIGHLIGHTED = "defaults"
 

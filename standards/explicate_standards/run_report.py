@@ -8,6 +8,7 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
+from explicate.views.look.inlined import inlined
 from explicate_standards.evaluation import Evaluation, MetricResult
 from explicate_standards.plots.drawings import drawn
 from explicate_standards.plots.evaluation_plots import plots
@@ -67,11 +68,11 @@ def section(evaluation: Evaluation, *, whose: str = "test") -> str:
     inputs = f"{len(evaluation.rows.inputs):,} {whose} {what}"
     rows = "\n".join(_row(result) for result in evaluation.results)
     of_metrics = plots(evaluation).values()
-    figures = "\n".join(f"<figure>{drawn(plot)}</figure>" for of_metric in of_metrics for plot in of_metric)
+    figures = "\n".join(inlined(drawn(plot), plot.title) for of_metric in of_metrics for plot in of_metric)
     return f"""<h2>How well it can be explained</h2>
 <p class="quiet">Measured on {inputs} through the exported graph, as a server explains it: kernel-shap at its defaults.
 In brackets 95 % intervals, by a bootstrap over these {what} (2,000 draws).</p>
-<div class="wide"><table>
+<div class="wide" tabindex="0"><table>
   <tr><th>metric</th><th class="number">value</th><th>what it says</th></tr>
 {rows}
 </table></div>

@@ -3,7 +3,6 @@
 Made again after each trial, so that a long study can be looked at while it works.
 """
 
-import io
 import json
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,14 +16,16 @@ import optuna
 from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial
 
+from explicate.sentences.glossary import Term, glossary
+from explicate.views.look.inlined import inlined
 from explicate.views.look.palette import FIRST, QUIET, SECOND, THIRD
 from explicate.views.look.sheets import page_style
 from explicate_studies.choice import Goals, Measured, Tried, choose, pareto
 from explicate_studies.space import told, with_point
 from explicate_studies.study import Study
 from explicate_training.config.config_file import format_config
-from explicate_training.report.figures import STYLE
-from explicate_training.report.report import data_uri, template_of
+from explicate_training.report.figures import STYLE, svg_of
+from explicate_training.report.report import template_of
 from explicate_training.run_directory import write_json
 
 CHOSEN_CONFIG = "chosen.toml"
@@ -61,7 +62,6 @@ def write_report(study: Study, found: Findings) -> Path:
         config = replace(config, output=replace(config.output, directory=directory))
         chosen_toml.write_text(format_config(config), encoding="utf-8")
     write_json(folder / SUMMARY, _summary(study, found))
-    drawn = curve(found, goals)
     importance_of, importance = _importance(study)
     page = template_of("tune_report.html.jinja", "explicate_studies").render(
         page_style=page_style(),
@@ -74,7 +74,7 @@ def write_report(study: Study, found: Findings) -> Path:
         why=found.why,
         test=_test(found.chosen, study.subject.metric, goals) if found.chosen else "",
         chosen_config=chosen_toml,
-        curve=data_uri(drawn) if drawn else "",
+        curve=inlined(curve(found, goals), _about(goals)),
         curve_about=_about(goals),
         cost=goals.cost,
         metric=goals.metric,
@@ -87,10 +87,21 @@ def write_report(study: Study, found: Findings) -> Path:
         space={key: told(one) for key, one in study.space.items()},
         floors=options.floors,
         config_toml=format_config(study.subject.config),
+        words=_words(goals),
     )
     path = folder / REPORT
     path.write_text(page, encoding="utf-8", errors="replace")
     return path
+
+
+def _words(goals: Goals) -> dict[str, Term]:
+    """Those that the report uses; those of cost only where it is an aim."""
+    told = glossary()
+    of_cost = ("not_beaten",) if goals.cost else ()
+    return {
+        **{name: told["study"][name] for name in ("run", "best_of_many", *of_cost, "floor", "importance")},
+        **{name: told["report"][name] for name in ("interval", "splits")},
+    }
 
 
 def table(study: Study, found: Findings) -> str:
@@ -125,9 +136,7 @@ def curve(found: Findings, goals: Goals) -> str:
         if found.chosen is not None:
             x = goals.costs(found.chosen) if goals.cost else found.chosen.number
             axes.plot([x], [found.chosen.metric.value], "o", markersize=13, fillstyle="none", color=_TAKEN)
-        drawing = io.StringIO()
-        figure.savefig(drawing, format="svg", metadata={"Date": None})
-    return drawing.getvalue()
+        return svg_of(figure)
 
 
 def _point(axes: Any, one: Tried, goals: Goals, colour: str) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Page, Request, expect
 
+from explicate.sentences.glossary import glossary
 from support.browser import Visit, Visitor, screenshot
 
 PAGES = ("try", "compare", "models", "rows", "audit")
@@ -52,6 +53,21 @@ def test_the_first_paint_takes_at_most_150_kilobytes(visited: Visit) -> None:
     assert len(answered) > 5
     sizes = [request.sizes() for request in answered]
     assert sum(size["responseHeadersSize"] + size["responseBodySize"] for size in sizes) <= 150_000
+
+
+def test_a_word_of_art_tells_what_it_means_to_the_keyboard_and_is_fetched_then(visited: Visit) -> None:
+    asked: list[str] = []
+    visited.page.on("request", lambda request: asked.append(request.url) if "/words.json" in request.url else None)
+    page = visited.open("#/models/tiny")
+    page.locator("details.meaning > summary", has_text="accuracy").focus()
+    assert asked == []
+    meaning = page.get_by_text(glossary()["report"]["accuracy"].says[1:])
+    page.keyboard.press("Enter")
+    expect(meaning).to_be_visible()
+    assert len(asked) == 1
+    assert visited.inaccessible() == []
+    page.keyboard.press("Enter")
+    expect(meaning).to_be_hidden()
 
 
 def test_a_token_stays_in_the_tab_and_out_of_the_address(visited: Visit) -> None:

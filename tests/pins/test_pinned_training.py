@@ -27,9 +27,9 @@ _VERDICT = re.compile(r"(?m)(?<=^VERDICT: ).*|(?<=<strong>Verdict:</strong> ).*(
 # Of a report: figures, the rows of mistakes, the config that has a record of its own, and versions.
 _OF_WHAT_WAS_LEARNT = (
     (re.compile(r" It was not shown to be better than always giving the same answer\. Do not rely on it\."), ""),
-    (re.compile(r"(?s)<svg.*?</svg>"), "<svg/>"),
+    (re.compile(r'(?s)<svg\b(?:[^>]*( aria-label="[^"]*"))?.*?</svg>'), r"<svg\1/>"),
     (re.compile(r"data:image/[\w+]+;base64,[\w+/=]+"), "<picture>"),
-    (re.compile(r"(?s)<pre>.*?</pre>"), "<pre/>"),
+    (re.compile(r"(?s)<pre\b.*?</pre>"), "<pre/>"),
     (re.compile(r"accelerate \d[^<]*"), "<versions>"),
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from typing import Any  # JSON values
 
+from explicate.sentences.glossary import Term, glossary, metric_terms
 from explicate.v1 import bundle_pb2
 from explicate.views.look.sheets import page_style
 from explicate_bundle.telling.lay_page import lay_page
@@ -61,7 +62,7 @@ def _sections(brought: Brought, name: str, published: Published) -> Iterator[str
     )
     if brought.notes:
         yield "<h2>What to know</h2>"
-        yield "<ul>" + "".join(f'<li dir="auto">{escape(note)}</li>' for note in brought.notes) + "</ul>"
+        yield "<ul>" + "".join(f'<li dir="auto">{_plain(note)}</li>' for note in brought.notes) + "</ul>"
     yield from _plain_words(model, published.checked)
     yield from _quality(model)
     yield "<h2>Outputs</h2>"
@@ -79,6 +80,9 @@ def _sections(brought: Brought, name: str, published: Published) -> Iterator[str
         )
     if published.evaluation is not None:
         yield section(published.evaluation, whose=origin.inputs)
+    known = glossary()
+    yield "<h2>Words</h2>"
+    yield _words([known["study"]["fidelity"], *metric_terms(model.test_metrics).values(), known["report"]["interval"]])
 
 
 def _plain_words(model: DescribedModel, checked: Checked | None) -> Iterator[str]:
@@ -132,7 +136,11 @@ def _plain(markdown: str) -> str:
     return "".join(part if place % 2 == 0 else f'<code dir="auto">{part}</code>' for place, part in enumerate(parts))
 
 
+def _words(terms: Sequence[Term]) -> str:
+    return "<dl>" + "".join(f"<dt>{escape(one.title)}</dt><dd>{escape(one.says)}</dd>" for one in terms) + "</dl>"
+
+
 def _table(head: tuple[str, str], rows: Rows) -> str:
     lines = [f"<tr><th>{escape(head[0])}</th><th>{escape(head[1])}</th></tr>"] if any(head) else []
     lines += [f'<tr><td dir="auto">{escape(left)}</td><td dir="auto">{escape(right)}</td></tr>' for left, right in rows]
-    return '<div class="wide"><table>\n' + "\n".join(lines) + "\n</table></div>"
+    return '<div class="wide" tabindex="0"><table>\n' + "\n".join(lines) + "\n</table></div>"

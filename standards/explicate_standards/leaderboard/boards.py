@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -29,6 +30,7 @@ from explicate_standards.leaderboard.runs import CALIBRATION, LATENCY, ROBUSTNES
 _STYLE = "<style>body { max-width: 96rem; } th, td { white-space: nowrap; }</style>"
 _KINDS = {".md": "card", ".html": "report"}
 _NUMBER = ' class="number"'
+_CODE = re.compile("`(.*?)`")
 
 
 def as_text(groups: Sequence[Group], *, wide: bool = False) -> str:
@@ -102,11 +104,12 @@ def _documents(group: Group, number: int) -> list[dict[str, Any]]:
 def as_page(groups: Sequence[Group], file: Path) -> str:
     """A page that needs nothing else; its links are from where it will be."""
     body = "\n".join(_section(group, file) for group in groups)
+    note = _CODE.sub(r"<code>\1</code>", escape(NOTE))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Leaderboard</title>\n'
         f'<meta name="color-scheme" content="light dark">\n{page_style()}\n{_STYLE}\n</head>\n<body>\n'
-        f"<h1>Leaderboard</h1>\n{body}\n<p>{escape(NOTE)}</p>\n</body>\n</html>\n"
+        f"<h1>Leaderboard</h1>\n{body}\n<p>{note}</p>\n</body>\n</html>\n"
     )
 
 
@@ -118,7 +121,7 @@ def _section(group: Group, file: Path) -> str:
     title = _title(group)
     return (
         f"<h2>{escape(group.measure.title)}</h2>\n<p>{escape(title[:1].upper() + title[1:])}.</p>\n"
-        f'<div class="wide"><table>\n<tr>{header}</tr>\n{lines}\n</table></div>'
+        f'<div class="wide" tabindex="0"><table>\n<tr>{header}</tr>\n{lines}\n</table></div>'
     )
 
 

@@ -1,6 +1,7 @@
 """The drawings of an evaluation, each as an SVG: no library, so that whoever can measure a bundle can draw it.
 
-In the colours of a run's report, with letters that stay letters, and without ids or styles that could clash.
+In the light colours of a run's report, with letters that stay letters; a page takes it in with its own
+colours (`explicate.views.look.inlined`).
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from math import floor, log10
 import numpy as np
 
 from explicate.v1 import bundle_pb2
-from explicate.views.look.palette import AREA, DRAWN_ON, FIRST, LIGHT, QUIET, SECOND, THIRD
+from explicate.views.look.palette import AREA, FIRST, LIGHT, QUIET, SECOND, THIRD
 
 OURS, OTHER, MARK, GREY, INK = FIRST, SECOND, THIRD, QUIET, LIGHT.ink
 _WIDTH, _HEIGHT = 340, 230
@@ -130,10 +131,9 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", size: int = 1
 
 
 def _svg(title: str, parts: Iterable[str]) -> str:
-    """On white, as the report's other drawings are, so that the ink is seen on a dark page, too."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
         f'role="img" aria-label="{escape(title)}" style="max-width:100%;height:auto" '
-        f'font-family="system-ui, sans-serif"><rect width="100%" height="100%" rx="4" fill="{DRAWN_ON}"/>'
+        f'font-family="system-ui, sans-serif"><rect width="100%" height="100%" fill="{LIGHT.paper}"/>'
         f"{''.join(parts)}</svg>"
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from explicate.sentences.glossary import glossary
 from explicate.views.look.sheets import page_style
 from explicate_standards.leaderboard.boards import as_text
 from explicate_standards.leaderboard.ranking import Group
@@ -17,6 +18,7 @@ from explicate_training.loop.progress import duration
 from explicate_training.report.report import template_of
 
 REPORT_NAME = "report.html"
+_WORDS = ("best_of_many", "not_told_apart", "simpler", "held_out")
 _NAMED = 3  # candidates of a kind in a sentence
 
 
@@ -177,6 +179,7 @@ def write_page(story: Story, groups: Sequence[Group], text: str) -> Path:
         plan=story.plan,
         reading=[*shared.run.reading, *story.warnings],
         config_toml=format_config(shared.config),
+        words={name: glossary()["study"][name] for name in _WORDS},
     )
     path = shared.folder / REPORT_NAME
     path.write_text(page, encoding="utf-8", errors="replace")

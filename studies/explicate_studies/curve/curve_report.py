@@ -1,6 +1,5 @@
 """What `explicate curve` tells: a table, curve.json, and report.html with a drawing. Made again after each run."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,19 +9,22 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from explicate.sentences.glossary import glossary
 from explicate.views import tables
+from explicate.views.look.inlined import inlined
 from explicate.views.look.palette import FIRST, QUIET, SECOND
 from explicate.views.look.sheets import page_style
 from explicate_studies.curve.doubling import Mean, doubling, mean_of, sentences
 from explicate_studies.curve.points import RECIPES, Plan, Point
 from explicate_training.config.config_file import format_config
-from explicate_training.report.figures import STYLE
-from explicate_training.report.report import data_uri, template_of
+from explicate_training.report.figures import STYLE, svg_of
+from explicate_training.report.report import template_of
 from explicate_training.run_directory import write_json
 
 REPORT, SUMMARY = "report.html", "curve.json"
 _COLOURS = {"full": FIRST, "few-shot": SECOND}
 _SIMPLE = QUIET
+_WORDS = ("draw", "twice", "simple_model", "not_told_apart")
 
 
 def _rows(points: Sequence[Point], plan: Plan) -> list[tuple[int, str, Mean, Mean]]:
@@ -54,7 +56,7 @@ def write_report(points: Sequence[Point], plan: Plan) -> Path:
         page_style=page_style(),
         title=Path(plan.config.data.origin).stem,
         plan=plan,
-        drawing=data_uri(drawn(points, plan)) if points else "",
+        drawing=inlined(drawn(points, plan), _about(plan)) if points else "",
         told=told,
         rows=[
             (size, RECIPES[how], mean.told(), simple.told(), mean.count)
@@ -64,6 +66,7 @@ def write_report(points: Sequence[Point], plan: Plan) -> Path:
         wanted=len(plan.runs()),
         counted=plan.config.data.counted,
         config_toml=format_config(plan.config),
+        words={name: glossary()["study"][name] for name in _WORDS},
     )
     path = plan.folder / REPORT
     path.write_text(page, encoding="utf-8", errors="replace")
@@ -107,9 +110,11 @@ def drawn(points: Sequence[Point], plan: Plan) -> str:
         axes.set_xticks(plan.labels, [str(size) for size in plan.labels])
         axes.minorticks_off()
         axes.legend(frameon=False)
-        drawing = io.StringIO()
-        figure.savefig(drawing, format="svg", metadata={"Date": None})
-    return drawing.getvalue()
+        return svg_of(figure)
+
+
+def _about(plan: Plan) -> str:
+    return f"{plan.title} by labels {plan.of}, with intervals and lines"
 
 
 def _draw_recipe(

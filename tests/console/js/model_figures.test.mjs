@@ -1,7 +1,7 @@
 // Figures, states and standards of models as the page Models tells them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { endsOf, figuresOf, nameOf, numberOf, removalCurve, scales, spanOf, testFigures, written } from "../../../console/explicate_console/static/models/measured.js";
+import { endsOf, figuresOf, nameOf, numberOf, removalCurve, scales, spanOf, termOf, testFigures, written } from "../../../console/explicate_console/static/models/measured.js";
 import { plotTable, plotWords, readPlot } from "../../../console/explicate_console/static/models/plotted.js";
 import { criteriaOf, decisionsOf, isRefused, verdictOf } from "../../../console/explicate_console/static/models/standards.js";
 import { byModel, kindOf, labelsOf, servedBy, stateOf, tally } from "../../../console/explicate_console/static/models/statuses.js";
@@ -42,6 +42,11 @@ test("figures have plain names, and unknown ones their own", () => {
 test("test metrics come by name with the intervals that there are", () => {
   const told = testFigures({ metrics: { f1_macro: 0.5, auroc: 0.9 }, metricIntervals: { auroc: { upper: 0.95 } } });
   assert.deepEqual(told.map(({ name, lower, upper }) => [name, lower, upper]), [["AUROC", 0, 0.95], ["F1 macro", null, null]]);
+});
+
+test("a mean over classes has the glossary's word for what it is a mean of, and what is unknown has none", () => {
+  assert.deepEqual(["f1_macro", "f1_micro", "auroc", "rmse", "majority_class_accuracy"].map(termOf), ["f1", "f1", "auroc", "errors", "simplest"]);
+  assert.deepEqual(["constructor", "toString", "something_macro", ""].map(termOf), ["", "", "", ""]);
 });
 
 test("a requirement is missed, waived by somebody, or overridden with the version", () => {

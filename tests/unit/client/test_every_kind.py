@@ -135,7 +135,7 @@ class TestViews:
         nothing = (math.nan,) * len(result.explanation.features)
         attribution = replace(result.explanation.attributions[0], values=nothing, lower=nothing, upper=nothing)
         html = fragment(replace(result, explanation=replace(result.explanation, attributions=(attribution,))))
-        drawn = html.partition('<p class="output">')[2].rpartition('<p class="faint">')[0]
+        drawn = html.partition('<p class="output">')[2].rpartition('<p class="legend">')[0]
         assert "rgba(" not in drawn
         assert 'class="bar"' not in drawn
         assert "nan" not in drawn.casefold()

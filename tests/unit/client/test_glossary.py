@@ -1,8 +1,11 @@
 """The words of pages: there is one for whatever a server may answer, in every language."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from explicate.sentences.glossary import glossary, glossary_tags
+from explicate.sentences.glossary import glossary, glossary_tags, metric_terms
 from explicate.v1 import explanation_pb2
 from explicate_server.explain.methods import methods_of
 
@@ -52,3 +55,27 @@ def test_a_language_that_is_not_there_is_english():
 
 def test_an_unknown_language_is_english_and_keeps_nothing() -> None:
     assert glossary("xx") is glossary("../en") is glossary("en")
+
+
+STATIC = Path(__file__).parents[3] / "console/explicate_console/static"
+
+
+def test_a_metric_has_its_words_once_whatever_it_is_a_mean_of():
+    words = glossary()["report"]
+    assert metric_terms(["f1_macro", "f1_micro", "mae", "rmse", "nothing_known"]) == {
+        "f1": words["f1"],
+        "errors": words["errors"],
+    }
+
+
+def test_every_word_that_the_console_lets_be_asked_for_is_there():
+    measured = (STATIC / "models/measured.js").read_text("utf-8")
+    named = re.search(r"const TERMS = \{(.*?)\}.*?new Set\(\[(.*?)\]\)", measured, re.DOTALL)
+    report = set(re.findall(r'"(\w+)"', named[1] + named[2]))
+    assert len(report) > 10
+    assert report <= set(glossary()["report"])
+    asked = [(STATIC / name).read_text("utf-8") for name in ("compare/told.js", "audit/plain_words.js")]
+    places = re.findall(r'[([]"(\w+)", "(\w+)"[],)]', "".join(asked))
+    found = [(group, name) for group, name in places if group in glossary()]
+    assert len(found) > 5
+    assert all(name in glossary()[group] for group, name in found)

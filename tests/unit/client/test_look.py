@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from explicate.views.look.inlined import inlined
 from explicate.views.look.palette import (
     DARK,
+    DRAWN,
     LEAST_RGB,
     LIGHT,
     LOWERS_RGB,
     MOST_RGB,
     RAISES_RGB,
-    SERIES,
     hexadecimal,
     rgb,
 )
@@ -97,9 +98,14 @@ class TestContrast:
     def test_marks_are_seen_on_every_ground(self, theme, ground, mark):
         assert contrast(getattr(theme, mark), getattr(theme, ground)) >= 3
 
-    @pytest.mark.parametrize("colour", SERIES)
-    def test_lines_of_drawings_are_seen_on_white(self, colour):
-        assert contrast(colour, LIGHT.paper) >= 3
+    @THEMES
+    @pytest.mark.parametrize("name", DRAWN)
+    def test_lines_of_drawings_are_seen_on_every_page(self, theme, name):
+        assert contrast(getattr(theme, name), theme.paper) >= 3
+
+    @THEMES
+    def test_whiskers_are_seen_on_their_bars(self, theme):
+        assert contrast(theme.ink, theme.area) >= 3
 
     @THEMES
     @pytest.mark.parametrize("dot", [LEAST_RGB, MOST_RGB])
@@ -123,9 +129,11 @@ class TestAccents:
     def test_least_and_most_of_a_column_are_told_apart(self, blindness):
         assert apart(hexadecimal(LEAST_RGB), hexadecimal(MOST_RGB), blindness) > 20
 
+    @THEMES
     @pytest.mark.parametrize("blindness", [None, *BLINDNESS])
-    def test_the_first_three_lines_of_a_drawing_are_told_apart(self, blindness):
-        assert min(apart(one, other, blindness) for one, other in combinations(SERIES[:3], 2)) > 20
+    def test_the_first_three_lines_of_a_drawing_are_told_apart(self, theme, blindness):
+        lines = (theme.first, theme.second, theme.third)
+        assert min(apart(one, other, blindness) for one, other in combinations(lines, 2)) > 20
 
     def test_the_measure_knows_what_cannot_be_told_apart(self):
         assert apart("#777700", "#a06000", "deuteranopia") < 12 < apart("#777700", "#a06000")
@@ -133,11 +141,11 @@ class TestAccents:
 
 class TestSheets:
     def test_every_colour_of_the_sheet_is_one_of_the_palette(self):
-        for sheet in (style_sheet(), chart_style()):
+        for sheet in (page_style(), chart_style()):
             assert set(re.findall(r"#[0-9a-f]{6}", sheet)) <= {*vars(LIGHT).values(), *vars(DARK).values()}
 
     def test_every_variable_that_rules_use_is_set(self):
-        sheet = style_sheet()
+        sheet = page_style()
         assert set(re.findall(r"var\((--[\w-]+)", sheet)) <= set(re.findall(r"[{;](--[\w-]+):", sheet))
 
     def test_rules_keep_their_braces(self):
@@ -176,7 +184,37 @@ class TestOnePlace:
         assert not found
 
     def test_there_are_rules_to_ship(self):
-        assert {"page.css", "marks.css"} <= {entry.name for entry in files("explicate.views.look").iterdir()}
+        assert {"page.css", "drawings.css", "marks.css"} <= {
+            entry.name for entry in files("explicate.views.look").iterdir()
+        }
 
     def test_accents_have_one_value(self):
         assert (hexadecimal(RAISES_RGB), hexadecimal(LOWERS_RGB)) == (LIGHT.raises, LIGHT.lowers)
+
+
+class TestInlined:
+    FILE = (
+        '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="90pt" height="30" viewBox="0 0 90 30">'
+        '<defs><style type="text/css">*{stroke: red}</style></defs><metadata>made by</metadata><!-- a note -->'
+        '<defs><path id="m1" d="M0 0"/></defs><g id="axes_1"><use xlink:href="#m1" style="fill: #222222"/></g>'
+        '<text style="font-family: Arial; fill: #14505c">#222222 id="x"</text></svg>'
+    )
+
+    def test_colours_of_the_palette_become_those_of_the_page_and_text_stays(self):
+        page = inlined(self.FILE, "bars")
+        assert 'style="fill: var(--ink)"' in page
+        assert '<text style="fill: var(--first)">#222222 id="x"</text>' in page
+
+    def test_what_would_be_said_of_the_whole_page_is_left_out(self):
+        page = inlined(self.FILE, "bars")
+        assert not any(left in page for left in ("<?xml", "<style", "metadata", "<!--", "axes_1", 'id="m1"', "Arial"))
+
+    def test_a_drawing_says_what_it_shows_and_scrolls_before_its_letters_are_too_small(self):
+        page = inlined(self.FILE.replace('"90pt"', '"900pt"'), 'a < b "c"')
+        assert 'role="img" aria-label="a &lt; b &quot;c&quot;" viewBox="0 0 90 30" width="1200" height="30"' in page
+        assert page.startswith('<figure class="wide" tabindex="0">')
+        assert "max-width:max(100%,960px)" in page
+        assert "tabindex" not in inlined(self.FILE, "small")
+
+    def test_no_drawing_is_no_figure(self):
+        assert inlined("", "bars") == ""

@@ -61,7 +61,7 @@ def test_the_report_names_the_run_to_take(path: Path, whole: Path) -> None:
     assert found.chosen is not None
     page, summary = (whole / "report.html").read_text(), json.loads((whole / "study.json").read_text())
     assert found.chosen.run in page
-    assert "data:image/svg+xml" in page
+    assert page.count("<svg") == 1
     assert (summary["chosen"], summary["why"]) == (found.chosen.number, found.why)
     assert "taken" in table(study, found)
     assert "[tune]" not in (whole / "chosen.toml").read_text()

@@ -1,4 +1,4 @@
-"""The figures of a run's report, each as an SVG drawing."""
+"""The figures of a run's report, each as an SVG drawing in the light colours, which a page changes for its own."""
 
 import io
 import warnings
@@ -8,17 +8,21 @@ from typing import Any  # matplotlib's settings
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.rcsetup import cycler
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
-from explicate.views.look.palette import AREA, BEHIND, DRAWN_ON, FIRST, LIGHT, QUIET, SECOND, SERIES, THIRD
+from explicate.views.look.palette import AREA, BEHIND, FIRST, LIGHT, QUIET, SECOND, SERIES, THIRD
 
 _TRAIN, _VALIDATION, _BEST, _GREY = FIRST, SECOND, THIRD, QUIET
-_SHARES = LinearSegmentedColormap.from_list("shares", [DRAWN_ON, FIRST])
+_SHADES = 20  # of a confusion matrix
+_DARK_SHADE = 0.65  # from which on letters of the paper's colour are seen better than ink, on light and dark pages
 _MOST_CURVES = 8
+_MOST_LEVEL = 8  # characters of a class's name below its column, before names are slanted
 _MAX_NAMED_CLASSES = 30  # beyond that a confusion matrix has no room for names and numbers
 # Letters stay letters, drawn by the browser, which has fonts for every script that a label may be in. The salt makes
 # the drawing's ids the same in every run.
@@ -29,7 +33,8 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.prop_cycle": cycler(color=SERIES),
-    "figure.facecolor": DRAWN_ON,
+    "figure.facecolor": LIGHT.paper,
+    "axes.facecolor": LIGHT.paper,
     "axes.edgecolor": QUIET,
     "axes.labelcolor": LIGHT.ink,
     "text.color": LIGHT.ink,
@@ -87,19 +92,34 @@ def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> 
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(side, side), layout="constrained")
         axes = figure.add_subplot()
-        axes.imshow(shares, cmap=_SHARES, vmin=0, vmax=1)
+        _shade(axes, shares)
         axes.set(xlabel="predicted", ylabel="true")
         if named:
             short = [_plain(label) for label in labels]
             slanted: dict[str, Any] = (
-                {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(labels) > 4 else {}
+                {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+                if len(labels) > 4 or max(map(len, short)) > _MOST_LEVEL
+                else {}
             )
             axes.set_xticks(range(len(labels)), short, **slanted)
             axes.set_yticks(range(len(labels)), short)
             for (true, predicted), count in np.ndenumerate(matrix):
-                color = DRAWN_ON if shares[true, predicted] > 0.5 else LIGHT.ink
+                color = LIGHT.paper if shares[true, predicted] > _DARK_SHADE else LIGHT.ink
                 axes.text(predicted, true, f"{count:,}", ha="center", va="center", color=color)
         return svg_of(figure)
+
+
+def _shade(axes: mpl.axes.Axes, shares: NDArray[np.float64]) -> None:
+    """A square for each share, the less see-through the larger: a path for each shade, not a picture with colours."""
+    shades = np.ceil(shares * _SHADES)
+    corners = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5)])
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    for shade in range(1, _SHADES + 1):
+        places = np.argwhere(shades == shade)[:, ::-1]
+        if len(places):
+            squares = Path((places[:, None] + corners).reshape(-1, 2), codes * len(places))
+            axes.add_patch(PathPatch(squares, facecolor=FIRST, alpha=shade / _SHADES, linewidth=0))
+    axes.set(xlim=(-0.5, len(shares) - 0.5), ylim=(len(shares) - 0.5, -0.5), aspect="equal")
 
 
 def reliability_diagram(bins: Sequence[ReliabilityBin], *, counted: str = "texts") -> str:
@@ -226,7 +246,7 @@ def shape_functions(panels: Sequence[ShapePanel], *, axis: str) -> str:
             if not place % _PANELS_A_ROW:
                 axes.set_ylabel(_plain(axis, 34), fontsize=8)
             if not place and len(panel.added) > 1:
-                axes.legend(frameon=False, fontsize=7)
+                axes.legend(frameon=False, fontsize=8)
         return svg_of(figure)
 
 
@@ -253,7 +273,7 @@ def _category_panel(axes: mpl.axes.Axes, panel: ShapePanel) -> None:
     axes.patch.set_visible(False)
     for name, added in list(panel.added.items())[:_MOST_CURVES]:
         axes.plot(places, added, "o", label=_plain(name), color=_TRAIN if len(panel.added) == 1 else None)
-    axes.set_xticks(places, [_plain(name) for name in panel.ticks], rotation=30, ha="right", fontsize=7)
+    axes.set_xticks(places, [_plain(name) for name in panel.ticks], rotation=30, ha="right", fontsize=8)
 
 
 def residuals(predicted: NDArray[np.floating[Any]], targets: NDArray[Any], name: str, *, counted: str = "rows") -> str:
@@ -276,6 +296,8 @@ def _new(xlabel: str, ylabel: str) -> tuple[Figure, mpl.axes.Axes]:
         figure = Figure(figsize=(4.7, 3.1), layout="constrained")
         axes = figure.add_subplot()
     axes.set(xlabel=xlabel, ylabel=ylabel)
+    if xlabel == "step":
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure, axes
 
 

@@ -1,6 +1,5 @@
 """What a run leaves for people: data.json and its lines for the terminal, and report.html, which needs nothing else."""
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any  # JSON values
@@ -11,6 +10,7 @@ import numpy as np
 from explicate.sentences.glossary import glossary
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate.views.amounts import translucent
+from explicate.views.look.inlined import inlined
 from explicate.views.look.sheets import page_style
 from explicate_bundle.telling.lay_page import facts_of_run, lay_page
 from explicate_training.calibration.adjustment import Adjustment
@@ -146,9 +146,9 @@ def write_report(
     """
     history, best_step = metrics["history"], metrics["best_step"]
     page = template_of(template).render(
-        loss_curves=data_uri(figures.loss_curves(history, best_step)),
-        metric_curves=data_uri(figures.metric_curves(history, best_step, curves)),
-        drawings=[(data_uri(drawing.svg), drawing.about) for drawing in drawings],
+        loss_curves=inlined(figures.loss_curves(history, best_step), "Training and validation loss by step"),
+        metric_curves=inlined(figures.metric_curves(history, best_step, curves), "Validation metrics by step"),
+        drawings=[inlined(drawing.svg, drawing.about) for drawing in drawings],
         explanations=explanations,
         importance=_importance(explanations),
         masked_curve=_masked_curve(easier),
@@ -180,28 +180,28 @@ def _adjusted(adjustment: Adjustment) -> dict[str, Any]:
     """What the template shows of thresholds, costs and the temperature."""
     reliability = adjustment.reliability
     return {
-        "chosen": [(one, data_uri(one.drawing)) for one in adjustment.points],
+        "chosen": [
+            (one, inlined(one.drawing, f"Precision by recall of {one.label}, and the chosen point"))
+            for one in adjustment.points
+        ],
         "cost": adjustment.cost,
         "reliability": reliability,
-        "reliability_drawing": data_uri(reliability.drawing) if reliability else "",
+        "reliability_drawing": inlined(reliability.drawing if reliability else "", "Reliability before and after"),
         "reliability_titles": TITLES,
     }
 
 
 def _importance(explanations: Explanations) -> str:
-    """A drawing of what counts most over all explained rows, as an address; empty when too few rows tell it."""
+    """A drawing of what counts most over all explained rows; empty when too few rows tell it."""
     strongest = [(one.name, one.value, one.lower, one.upper) for one in explanations.importance[:_MOST_SHOWN]]
-    return data_uri(figures.importance_bars(strongest, axis="mean of |value|, 95 % interval")) if strongest else ""
+    drawn = figures.importance_bars(strongest, axis="mean of |value|, 95 % interval") if strongest else ""
+    return inlined(drawn, "Mean strength of the strongest parts, with intervals")
 
 
 def _masked_curve(easier: Trained | None) -> str:
-    """A drawing of how good the answers to rows shown in part are, as an address; empty where none are measured."""
+    """A drawing of how good the answers to rows shown in part are, empty where none are measured."""
     if easier is None or not easier.masked:
         return ""
     points = [(one.removed, one.value, one.interval) for one in easier.masked]
-    return data_uri(figures.masked_curve(points, easier.metric))
-
-
-def data_uri(svg: str) -> str:
-    """An SVG drawing as the address of an image: apart from the page, so its ids and styles cannot clash."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+    about = f"{easier.metric} by the share of the parts that is removed"
+    return inlined(figures.masked_curve(points, easier.metric), about)

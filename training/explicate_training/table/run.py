@@ -16,6 +16,7 @@ from torch import nn
 from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import LeftOutColumn, TabularSchema
 from explicate.v1.training_run_pb2 import TrainingRun
+from explicate.views.look.inlined import inlined
 from explicate_bundle.cells.date_notation import date_text
 from explicate_bundle.columns import FIRST_CATEGORY_CODE, TableRows
 from explicate_bundle.files.baseline_rows import write_baselines
@@ -31,7 +32,7 @@ from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, one_thread
 from explicate_training.report.explanations import Game
 from explicate_training.report.figures import shape_functions
-from explicate_training.report.report import data_lines, data_report, data_uri
+from explicate_training.report.report import data_lines, data_report
 from explicate_training.report.slices import thirds
 from explicate_training.table.background import lime_statistics, summarise
 from explicate_training.table.baselines.row_groups import described, rows_of_groups, summaries
@@ -280,8 +281,8 @@ class TableRun(Run[TableConfig, Table]):
         odds = self.task.one_of_classes and len(outputs) == 2
         panels = shape_panels(network, self._schema, train, outputs, self._claims, odds=odds)
         to = f"log-odds of {outputs[1]}" if odds else "logit" if self.labels else outputs[0]
-        drawn = data_uri(shape_functions(panels, axis=f"adds to {to}")) if panels else ""
-        return {"shapes": drawn, "grouped": grouped}
+        drawn = shape_functions(panels, axis=f"adds to {to}") if panels else ""
+        return {"shapes": inlined(drawn, "What each column adds to the answer, over its values"), "grouped": grouped}
 
     def groups(self) -> dict[str, NDArray[np.bool_]]:
         """By category, and by thirds of each number."""

@@ -7,7 +7,7 @@ those of the API, so that a page finds the words for what a server answers.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -15,6 +15,8 @@ from types import MappingProxyType
 from typing import Any  # importlib's folder, whose type differs between versions of Python
 
 DEFAULT = "en"
+_MEANS = ("_macro", "_micro")  # over classes, over all labels
+_METRICS = {"mae": "errors", "rmse": "errors"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,12 @@ class Term:
 def glossary(tag: str = DEFAULT) -> Mapping[str, Mapping[str, Term]]:
     """The terms of a language by group and name, such as "method" and "kernel-shap"; English for others."""
     return _glossary(tag if tag in glossary_tags() else DEFAULT)
+
+
+def metric_terms(metrics: Iterable[str], tag: str = DEFAULT) -> Mapping[str, Term]:
+    """What each of these metrics is, such as "f1_macro", once; those that have no words are left out."""
+    plain = (_METRICS.get(one, one.removesuffix(_MEANS[0]).removesuffix(_MEANS[1])) for one in metrics)
+    return {name: terms[name] for terms in [glossary(tag)["report"]] for name in plain if name in terms}
 
 
 @cache  # of the languages there are: what strangers ask for must not fill the memory

@@ -84,6 +84,6 @@ def _legend(told: Explained) -> str:
     unsure = f'<span class="unsure">dashed</span>: the {told.explanation.options.confidence:.3g} interval holds 0'
     hover = "" if told.has_figures else f"; hover a {told.noun} for its figures"
     return (
-        f'<p class="faint"><span class="key raises" style="background:{translucent(1)}">raises</span>'
+        f'<p class="legend"><span class="key raises" style="background:{translucent(1)}">raises</span>'
         f'<span class="key lowers" style="background:{translucent(-1)}">lowers</span>{unsure}{hover}</p>'
     )

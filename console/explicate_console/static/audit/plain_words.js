@@ -18,17 +18,20 @@ export function targetWords(target) {
 
 const said = (name) => (typeof name === "number" ? `class ${name}` : `“${name}”`);
 
-/** The options worth a line each, as [name, words]; what was left to the server is among them as it was resolved. */
+/**
+ * The options worth a line each, as [name, words, the glossary's group and term]; what was left to the server is among them as
+ * it was resolved.
+ */
 export function optionWords(options) {
   const told = [
     ["Explained", targetWords(options.target)],
-    ["Method", options.method],
-    ["In units of", options.output_space],
-    ["Parts", options.granularity],
-    ["Left out by", options.masking],
-    ["Evaluations at most", Number.isFinite(options.max_evaluations) ? count(options.max_evaluations) : ""],
-    ["Intervals", Number.isFinite(options.confidence) ? `at ${plainNumber(100 * options.confidence, 0)}% confidence` : ""],
-    ["Seed", Number.isFinite(options.seed) ? String(options.seed) : ""],
+    ["Method", options.method, ["method", options.method]],
+    ["In units of", options.output_space, ["scale", options.output_space]],
+    ["Parts", options.granularity, ["figure", "part"]],
+    ["Left out by", options.masking, ["masking", options.masking]],
+    ["Evaluations at most", Number.isFinite(options.max_evaluations) ? count(options.max_evaluations) : "", ["sure", "evaluation"]],
+    ["Intervals", Number.isFinite(options.confidence) ? `at ${plainNumber(100 * options.confidence, 0)}% confidence` : "", ["sure", "interval"]],
+    ["Seed", Number.isFinite(options.seed) ? String(options.seed) : "", ["sure", "seed"]],
   ];
   return told.filter(([, words]) => words);
 }

@@ -9,6 +9,7 @@ import { recordAddress } from "/static/audit/record_table.js";
 import { Replay } from "/static/audit/replay.js";
 import { readInput } from "/static/answers.js";
 import { bytes, count, when } from "/static/format.js";
+import Meaning from "/static/meaning.js";
 import { token } from "/static/token.js";
 import { stopWords } from "/static/stopped.js";
 
@@ -101,13 +102,19 @@ function Explained({ fields, summary }) {
       of the model it ended because ${stopWords(summary.stopReason)}.
       ${summary.cutByClock && ` The clock cut it${seconds ? `, at ${seconds} s` : ""}: another run may have time for more or fewer evaluations.`}</p>
     <div class="audit-columns"><section aria-label="What was asked"><h2>Asked</h2>
-      <dl class="audit-facts">${optionWords(options).map(([name, words]) => html`<dt>${name}</dt><dd dir="auto">${words}</dd>`)}
+      <dl class="audit-facts">${optionWords(options).map((told) => html`<${Option} told=${told} />`)}
         <dt>Input</dt><dd><${Input} fields=${fields} /></dd></dl></section>
     <section aria-label="What was answered"><h2>Answered</h2>
       <dl class="audit-facts"><dt>Bundle</dt><dd><code class="audit-digest" title=${fields.bundle_digest}>${String(fields.bundle_digest ?? "").slice(0, 12)}</code></dd>
         <dt>Ran on</dt><dd>${[fields.runtime, fields.precision].filter(Boolean).join(", ")}</dd>
         <dt>Server</dt><dd>${String(fields.server_version ?? "")}</dd></dl>
       <${Recorded} fields=${fields} /></section></div>`;
+}
+
+/** An option and what it was; the one of the two that the glossary knows tells what it means. */
+function Option({ told: [name, words, [group, term] = []] }) {
+  const meant = (word) => html`<${Meaning} group=${group} name=${term}>${word}<//>`;
+  return html`<dt>${group && term !== words ? meant(name) : name}</dt><dd dir="auto">${term === words ? meant(words) : words}</dd>`;
 }
 
 function Input({ fields }) {

@@ -5,6 +5,7 @@ import { differences, toldBy } from "/static/compare/differences.js";
 import Paired from "/static/compare/paired.js";
 import { pairItems } from "/static/compare/pairing.js";
 import { agreementWords, cautions, costWords, differenceWords, outputFor, predictionWords, unlikeWords } from "/static/compare/wording.js";
+import Meaning from "/static/meaning.js";
 import { stopWords } from "/static/stopped.js";
 
 /** Everything that is told of two final answers; a pure function. */
@@ -23,11 +24,14 @@ export function compare(plan, [left, right], contrast, label) {
 
 const isExact = (answer) => answer.outputs.every((output) => output.items.every((item) => item.hasInterval && item.lower === item.upper));
 
+const meant = (group, name, word = name) => name && html`<${Meaning} group=${group} name=${name}>${word}<//>`;
+
 function Costs({ answers, tookS }) {
   const rows = [
-    ["Method", (answer) => answer.method], ["What is left out", (answer) => answer.masking], ["Scale", (answer) => answer.space],
-    ["Evaluations", (answer) => count(answer.evaluations)], ["Rounds", (answer) => count(answer.rounds)],
-    ["Stopped because", (answer) => stopWords(answer.stopReason)], ["Seed", (answer) => String(answer.seed)],
+    ["Method", (answer) => meant("method", answer.method)], ["What is left out", (answer) => meant("masking", answer.masking)],
+    ["Scale", (answer) => meant("scale", answer.space)],
+    [meant("sure", "evaluation", "Evaluations"), (answer) => count(answer.evaluations)], [meant("sure", "round", "Rounds"), (answer) => count(answer.rounds)],
+    ["Stopped because", (answer) => stopWords(answer.stopReason)], [meant("sure", "seed", "Seed"), (answer) => String(answer.seed)],
     ["Time on the server", (answer) => seconds(answer.timing.totalS)], ["Time until it was here", (_answer, side) => seconds(tookS[side])],
   ];
   return html`<table class="costs"><caption class="reader-only">What each side cost</caption>

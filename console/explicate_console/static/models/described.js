@@ -2,6 +2,7 @@
 import { html } from "/static/vendor/htm-preact-standalone.js";
 import { typicalCells } from "/static/forms/cells.js";
 import { bytes, count, seconds, share, when } from "/static/format.js";
+import Meaning from "/static/meaning.js";
 import { numberOf, written } from "/static/models/measured.js";
 import { kindOf, servedBy } from "/static/models/statuses.js";
 import { Scroll } from "/static/models/scroll.js";
@@ -77,7 +78,7 @@ export function Running({ answer }) {
   ];
   return html`<section><h2>Use and limits</h2>
     <p>${servedBy(status) ? `It runs on ${servedBy(status)}` : "It is not loaded"}, and answers ${count(status.leases ?? 0)} calls now.${deviceReason ? ` ${deviceReason[0].toUpperCase()}${deviceReason.slice(1)}.` : ""}</p>
-    ${methods.length > 0 && html`<p>Explanation methods: ${methods.join(", ")}.</p>`}
+    ${methods.length > 0 && html`<p>Explanation methods:</p><ul class="acts plain">${methods.map((name) => html`<li key=${name}><${Meaning} group="method" name=${name}>${name}<//></li>`)}</ul>`}
     <${Scroll} name="Limits"><table><caption class="unseen">Limits of this server</caption><tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}, at most</th><td class="number">${value}</td></tr>`)}</tbody></table><//>
     ${runtimes.length > 0 && html`<details><summary>What was tried on this machine</summary><ul>${runtimes.map((trial) => html`<li dir="auto">${trialWords(trial)}</li>`)}</ul></details>`}
     ${devices.length > 0 && html`<details><summary>Devices</summary><ul>${devices.map((device) => html`<li dir="auto">${deviceWords(device)}</li>`)}</ul></details>`}</section>`;

@@ -103,8 +103,18 @@ export function removalCurve(figures) {
   return points.sort((a, b) => a.x - b.x);
 }
 
-const WORDS = { auroc: "AUROC", f1: "F1", mae: "mean absolute error", rmse: "root mean squared error", r2: "R²" };
+const WORDS = { auroc: "AUROC", brier: "Brier score", f1: "F1", mae: "mean absolute error", rmse: "root mean squared error", r2: "R²" };
 const inWords = (id) => id.split("_").map((word) => WORDS[word] ?? word).join(" ");
+
+// The glossary's words for test metrics, of which one may be a mean over classes or over all labels.
+const TERMS = { mae: "errors", rmse: "errors", majority_class_accuracy: "simplest", majority_hamming_loss: "simplest", median_mae: "simplest" };
+const HELD = new Set(["accuracy", "precision", "recall", "f1", "auroc", "average_precision", "log_loss", "brier", "calibration_error", "r2", "subset_accuracy", "hamming_loss"]);
+
+/** The glossary's term in the group "report" for a test metric; "" where it has none. */
+export function termOf(id) {
+  const plain = id.replace(/_(?:macro|micro)$/, "");
+  return Object.hasOwn(TERMS, id) ? TERMS[id] : HELD.has(plain) ? plain : "";
+}
 
 /** Test metrics as figures, by name: those in `metrics` of a manifest with the intervals of `metricIntervals`. */
 export function testFigures(bundle) {
@@ -112,6 +122,7 @@ export function testFigures(bundle) {
   return Object.entries(bundle.metrics ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, value]) => ({
     id,
     name: inWords(id),
+    term: termOf(id),
     value: numberOf(value),
     lower: intervals[id] ? numberOf(intervals[id].lower) : null,
     upper: intervals[id] ? numberOf(intervals[id].upper) : null,

@@ -1,12 +1,13 @@
 // Figures with their intervals as rows of a table, each with a strip on the scale of its group; and a curve.
 import { html } from "/static/vendor/htm-preact-standalone.js";
+import Meaning from "/static/meaning.js";
 import { endsOf, written } from "/static/models/measured.js";
 
 const WIDTH = 220;
 const HEIGHT = 22;
 const EDGE = 6;
 
-/** A table of figures {name, value, lower, upper} that share the axis from `from` to `to`. */
+/** A table of figures {name, value, lower, upper, and term, if the glossary has one} that share the axis from `from` to `to`. */
 export function Strips({ figures, from, to, caption, confidence = 0.95 }) {
   const place = (value) => EDGE + ((value - from) / (to - from || 1)) * (WIDTH - 2 * EDGE);
   return html`<table class="strips"><caption class="unseen">${caption}</caption>
@@ -15,7 +16,7 @@ export function Strips({ figures, from, to, caption, confidence = 0.95 }) {
       <th scope="col" class="axis"><span class="unseen">Drawn from ${written(from)} to ${written(to)}</span>
         <span aria-hidden="true" class="ends"><span>${axis(from)}</span><span>${axis(to)}</span></span></th></tr></thead>
     <tbody>${figures.map((figure) => html`<tr key=${figure.id}>
-      <th scope="row" dir="auto" title=${figure.id}>${figure.name}</th>
+      <th scope="row" dir="auto" title=${figure.id}>${figure.term ? html`<${Meaning} group="report" name=${figure.term}>${figure.name}<//>` : figure.name}</th>
       <td class="number">${written(figure.value)}</td>
       <td class="number">${endsOf(figure)}</td>
       <td><${Strip} figure=${figure} place=${place} from=${from} to=${to} /></td></tr>`)}

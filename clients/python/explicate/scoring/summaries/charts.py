@@ -189,13 +189,12 @@ def _short(name: str) -> str:
 
 
 def _legend(items: Sequence[tuple[str, _Paint]]) -> str:
-    """What the colours say, at the upper right."""
-    parts, right = [], float(_WIDTH - _RIGHT)
-    for told, colour in reversed(items):
-        right -= 6.0 * len(told)
-        parts.append(_text(right, 20, told, size=11))
-        parts.append(f'<circle cx="{right - 8:.1f}" cy="16" r="4" {_paint(colour)}/>')
-        right -= 24
+    """What the colours say, at the upper left, where it is seen before a narrow page is scrolled."""
+    parts, left = [], 8.0
+    for told, colour in items:
+        parts.append(f'<circle cx="{left:.1f}" cy="16" r="4" {_paint(colour)}/>')
+        parts.append(_text(left + 8, 20, told, size=11))
+        left += 32 + 6.0 * len(told)
     return "".join(parts)
 
 

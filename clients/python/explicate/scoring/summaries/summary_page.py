@@ -9,6 +9,7 @@ from explicate.scoring.summaries.attribution_sums import FeatureFigures, shares
 from explicate.scoring.summaries.charts import pictures
 from explicate.scoring.summaries.row_sample import SampledRow
 from explicate.scoring.summaries.summary import ClassFigures, Summary, top
+from explicate.sentences.glossary import glossary
 from explicate.views import amounts
 from explicate.views.look.sheets import page_style
 
@@ -48,7 +49,7 @@ def page(summary: Summary, rows: Sequence[SampledRow], most: int) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
         f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>{page_style()}</head><body>'
-        f'<div class="explicate"><h4>{escape(title)}</h4>{_counts(summary)}{sections}</div></body></html>\n'
+        f'<div class="explicate"><h1>{escape(title)}</h1>{_counts(summary)}{sections}{_words()}</div></body></html>\n'
     )
 
 
@@ -83,11 +84,25 @@ def _section(own: ClassFigures, drawn: Mapping[str, str], most: int, rows: int) 
     head = "".join(f'<th class="figure">{name}</th>' for name in ("rows", "mean size", "±", "mean value", "±"))
     lines = "".join(_line(one) for one in top(own.features, most))
     return (
-        f'<p class="output">{escape(heading)}</p>{drawn[f"bars{suffix}"]}'
-        f'<p class="faint">{rows:,} {_SWARM}</p>{drawn[f"swarm{suffix}"]}'
-        f"<table><tr><th>feature</th>{head}</tr>{lines}</table>"
+        f"<h2>{escape(heading)}</h2>{_box(drawn[f'bars{suffix}'])}"
+        f'<p class="faint">{rows:,} {_SWARM}</p>{_box(drawn[f"swarm{suffix}"])}'
+        f"{_box(f'<table><tr><th>feature</th>{head}</tr>{lines}</table>')}"
         '<p class="faint">size: whatever the sign; ±: half of an interval of 95 % over rows</p>'
     )
+
+
+def _box(wide: str) -> str:
+    """What scrolls by itself where the page is narrow."""
+    return f'<div class="wide" tabindex="0">{wide}</div>'
+
+
+def _words() -> str:
+    """What the figures are, and what not to conclude from them."""
+    words = glossary()
+    terms = [words["figure"][name] for name in ("attribution", "mean_size", "swarm")]
+    told = "".join(f"<dt>{escape(one.title)}</dt><dd>{escape(one.says)}</dd>" for one in terms)
+    cautions = "".join(f"<li>{escape(words['not'][name].says)}</li>" for name in ("cause", "order", "fairness"))
+    return f"<h2>Words</h2><dl>{told}</dl><h2>What not to conclude</h2><ul>{cautions}</ul>"
 
 
 def _line(one: FeatureFigures) -> str:

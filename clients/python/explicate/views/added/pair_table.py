@@ -62,7 +62,7 @@ def html(result: ExplainResult, output: int) -> str:
 
 
 def _line(pair: Interaction, names: Sequence[str], strength: float, decimals: int) -> str:
-    colour = translucent(1.0 if strength > 0 else -1.0)
+    colour = translucent(1.0 if strength > 0 else -1.0, most=1)
     bar = f'<span class="bar" style="width:{abs(strength):.1%};background:{colour}"></span>' if strength else ""
     unsure = "" if pair.is_certain else ' class="unsure"'
     return (

@@ -139,5 +139,5 @@ class Explained(ABC):
 
 
 def _bar(strength: float) -> str:
-    colour = translucent(math.copysign(1, strength))
+    colour = translucent(math.copysign(1, strength), most=1)
     return f'<span class="bar" style="width:{abs(strength):.1%};background:{colour}"></span>'

@@ -87,7 +87,8 @@ class ExplainedImage(Explained):
         (width, height), (left, top, right, bottom) = drawn_on.picture.size, drawn_on.box
         across, down = (right - left) / shape.width, (bottom - top) / shape.height
         before = (
-            f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img">'
+            f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img"'
+            ' aria-label="The image, its segments coloured by what they add">'
             f'<image href="{_data_uri(drawn_on)}" width="{width}" height="{height}"/>'
             f'<g transform="translate({left} {top}) scale({across:.6g} {down:.6g})" shape-rendering="crispEdges">'
         )

@@ -4,7 +4,8 @@ Two accents carry meaning: orange raises the output, blue lowers it. They are of
 told apart with every common kind of colour blindness, and orange is the lighter one in both themes, so that they are
 told apart on a grey print, too. Nothing is said by a colour alone: the sign stands beside it.
 
-Style sheets take the themes as custom properties (`explicate.views.look.sheets`); drawings take the hexadecimal values.
+Style sheets take the themes as custom properties (`explicate.views.look.sheets`). Drawings are made with the light
+values, which a file keeps; in a page they follow its theme (`explicate.views.look.inlined`).
 `tests/unit/client/test_look.py` measures contrast, colour blindness and greys.
 """
 
@@ -36,6 +37,10 @@ class Theme:
         lowers_soft: the same behind text.
         raises_text: letters of that hue.
         lowers_text: letters of that hue.
+        first: of a drawing's lines and bars that neither raise nor lower: what is looked at.
+        second: what that is compared with.
+        third: a third; the others follow, for many lines in one drawing.
+        area: bars of `first`, on which whiskers in ink are seen.
     """
 
     paper: str
@@ -54,12 +59,23 @@ class Theme:
     lowers_soft: str
     raises_text: str
     lowers_text: str
+    first: str
+    second: str
+    third: str
+    fourth: str
+    fifth: str
+    sixth: str
+    seventh: str
+    eighth: str
+    area: str
 
-    def variables(self) -> str:
-        """CSS declarations, such as `--ink:#222222;--faint:#5c5c5c`."""
-        return ";".join(f"--{one.name.replace('_', '-')}:{getattr(self, one.name)}" for one in fields(self))
+    def variables(self, *, drawn: bool = False) -> str:
+        """CSS declarations, such as `--ink:#222222;--faint:#5c5c5c`; or those that drawings alone have."""
+        names = [one.name for one in fields(self) if (one.name in DRAWN) == drawn]
+        return ";".join(f"--{name.replace('_', '-')}:{getattr(self, name)}" for name in names)
 
 
+DRAWN = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "area")
 LIGHT = Theme(
     paper="#ffffff",
     box="#f6f6f5",
@@ -77,6 +93,15 @@ LIGHT = Theme(
     lowers_soft="#d6e4f1",
     raises_text="#a64300",
     lowers_text="#1c5a9a",
+    first="#14505c",
+    second="#c46f9d",
+    third="#7a6a00",
+    fourth="#4b4ba3",
+    fifth="#56852b",
+    sixth="#8c5a3c",
+    seventh="#555555",
+    eighth="#b0780f",
+    area="#5f929c",
 )
 DARK = Theme(
     paper="#121212",
@@ -95,6 +120,15 @@ DARK = Theme(
     lowers_soft="#1b3852",
     raises_text="#fdb974",
     lowers_text="#8cbce8",
+    first="#63b8c2",
+    second="#bd5a7e",
+    third="#d9c94e",
+    fourth="#a3a3ea",
+    fifth="#9ccb6e",
+    sixth="#d09a78",
+    seventh="#b5b5b5",
+    eighth="#e3ab45",
+    area="#3f7883",
 )
 
 
@@ -116,13 +150,9 @@ LOWERS_LIGHT_RGB: Rgb = (103, 169, 207)  # a lighter blue of the same scale: bla
 # white and as light as is seen on a dark page.
 LEAST_RGB, MIDDLE_RGB, MOST_RGB = (63, 154, 90), (128, 128, 128), (153, 112, 171)
 
-# Lines and bars of a drawing that neither raise nor lower: what is looked at, what it is compared with, and a third.
-FIRST, SECOND, THIRD = "#14505c", "#c46f9d", "#7a6a00"
-AREA = "#5f929c"  # bars of FIRST, on which whiskers in ink are seen
-FIRST_ON_DARK = "#63b8c2"
-QUIET = "#808080"  # what is there to compare with: a diagonal, a simple model, axes
+# What drawings are made with.
+FIRST, SECOND, THIRD, AREA = LIGHT.first, LIGHT.second, LIGHT.third, LIGHT.area
+QUIET = LIGHT.edge  # what is there to compare with: a diagonal, a simple model, axes
 BEHIND = LIGHT.line  # what lies behind the lines: counts of rows, grids
-SERIES = (FIRST, SECOND, THIRD, "#4b4ba3", "#56852b", "#8c5a3c", "#555555", "#b0780f")
+SERIES = (FIRST, SECOND, THIRD, LIGHT.fourth, LIGHT.fifth, LIGHT.sixth, LIGHT.seventh, LIGHT.eighth)
 """Many lines in one drawing; those that mean something have other strokes or marks, too."""
-DRAWN_ON = LIGHT.paper
-"""Drawings of matplotlib are on white in both themes, so that their ink is seen."""

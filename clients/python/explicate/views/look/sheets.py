@@ -1,7 +1,7 @@
 """The style sheets: of pages, of the marks of an explanation, and of charts that stand alone.
 
-The rules are in `page.css` and `marks.css` beside this file; the colours are those of `palette`, written before them
-as custom properties. A page is light or dark as its reader's system is, and light on paper.
+The rules are in `page.css`, `drawings.css` and `marks.css` beside this file; the colours are those of `palette`,
+written before them as custom properties. A page is light or dark as its reader's system is, and light on paper.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from explicate.views.look.palette import DARK, DRAWN_ON, LIGHT, Theme
+from explicate.views.look.palette import DARK, LIGHT, Theme
 
 
 @cache
 def style_sheet() -> str:
-    """All of it as CSS: what every page has, and what the console serves to its own."""
-    return f"{_colours()}\n{_rules('page.css')}\n{_rules('marks.css')}\n"
+    """What every page has, as CSS: the console serves it to its own."""
+    return f"{_colours()}\n{_rules('page.css')}\n"
 
 
 @cache
 def page_style() -> str:
-    """The same as a `<style>` for the head of a page that needs nothing else: a report, a leaderboard."""
-    return f"<style>\n{style_sheet()}</style>"
+    """The same as a `<style>` for the head of a page that needs nothing else: a report, a leaderboard.
+
+    With drawings and the marks of explanations, which the console draws by itself.
+    """
+    drawings = f"{_colours(drawn=True)}\n{_rules('drawings.css')}\n"
+    return f"<style>\n{style_sheet()}{drawings}{_rules('marks.css')}\n</style>"
 
 
 @cache
@@ -48,12 +52,10 @@ def _chart_rules(theme: Theme) -> str:
     return f".explicate-chart text{{fill:{theme.ink}}}{''.join(rules)}"
 
 
-def _colours() -> str:
+def _colours(*, drawn: bool = False) -> str:
     """The palette; a dark one for dark screens only, because paper is white."""
-    return (
-        f":root{{--drawing:{DRAWN_ON};{LIGHT.variables()}}}\n"
-        f"@media screen and (prefers-color-scheme:dark){{:root{{{DARK.variables()}}}}}"
-    )
+    light, dark = (theme.variables(drawn=drawn) for theme in (LIGHT, DARK))
+    return f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
 
 
 def _rules(name: str) -> str:
