@@ -36,6 +36,7 @@ def random_figures(seed: int) -> Figures:
         compared=bool(random.random() < 0.8),
         baseline_name=str(random.choice(["", "last year"])),
         other_input=bool(random.random() < 0.2),
+        kept=bool(random.random() < 0.2),
         stop_reason=str(random.choice(_STOPS)),
         held_out_r_squared=None if random.random() < 0.2 else float(random.uniform(-0.5, 1)),
         rows_per_part=float(random.uniform(1, 32)),

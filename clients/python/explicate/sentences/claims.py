@@ -176,6 +176,7 @@ class Compared(Claim):
     noun: Noun
     name: str
     other_input: bool
+    kept: bool
     outcome: Outcome | None
     value: float
 
@@ -186,11 +187,13 @@ class Compared(Claim):
         (first, *others) = figures.outputs
         known = not others and first.reference is None and figures.space != "logit" and math.isfinite(first.baseline)
         outcome = Outcome.of(figures, first) if known else None
-        yield cls(figures.noun, figures.baseline_name, figures.other_input, outcome, first.baseline)
+        yield cls(figures.noun, figures.baseline_name, figures.other_input, figures.kept, outcome, first.baseline)
 
     def sentence(self, language: Language) -> str:
         own = language.text(f"part.{self.noun}.{'other_input' if self.other_input else 'baseline'}")
         told = language.quoted(self.name) if self.name else own
+        if self.kept:
+            told = language.fill("compared.kept", baseline=told)
         if self.outcome is None:
             return language.fill("compared.only", baseline=told)
         shown = language.number(self.value) if self.outcome.space == "value" else language.percent(self.value)

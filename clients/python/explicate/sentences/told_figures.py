@@ -154,8 +154,9 @@ class Figures:
 
     space: "probability", "logit" or "value". compared: whether the values are differences to an answer without any
     part, which is each output's baseline. baseline_name: of the baseline that a caller chose; other_input: whether that
-    is another input, which has no name. stop_reason: as `Explanation` has it. rows_per_part: evaluations for each part.
-    copies: of a table, columns that go along with a column in the data.
+    is another input, which has no name. kept: whether parts of the input are always there. stop_reason: as
+    `Explanation` has it. rows_per_part: evaluations for each part. copies: of a table, columns that go along with a
+    column in the data.
     """
 
     answer: Answer
@@ -166,6 +167,7 @@ class Figures:
     compared: bool
     baseline_name: str = ""
     other_input: bool = False
+    kept: bool = False
     stop_reason: str
     held_out_r_squared: float | None = None
     rows_per_part: float = 0.0

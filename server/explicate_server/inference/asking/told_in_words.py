@@ -31,6 +31,7 @@ def figures(served: ServedModel, value: ModelInput, answer: ExplainAnswer, answe
         compared=options.method.additive,
         baseline_name="" if options.baseline is None else options.baseline.name or options.baseline.colour,
         other_input=options.baseline is not None and options.baseline.value is not None,
+        kept=bool(options.fixed),
         stop_reason=answer.stop_reason.value,
         held_out_r_squared=answer.quality.held_out_r_squared,
         rows_per_part=answer.evaluations / max(len(answer.players), 1),
