@@ -52,17 +52,26 @@ function Decisions({ decisions }) {
 
 /** Test figures with their intervals, beside what is simple. */
 export function TestFigures({ bundle }) {
-  const figures = testFigures(bundle);
+  const found = testFigures(bundle);
+  const figures = found.filter(({ id }) => !COUNTED.has(id));
   const verdict = bundle.verdict;
   if (!figures.length && !verdict) return html`<section><h2>Test figures</h2><p>The publisher put none on record.</p></section>`;
   const confidence = verdict?.confidence ?? 0.95;
   const [shares, others] = [figures.filter(isShare), figures.filter((figure) => !isShare(figure))];
   return html`<section><h2>Test figures</h2>
-    <p class="quiet">Measured once, on held-out rows: what to expect of rows like those, and of no others. An interval says where the figure would lie on other such rows.</p>
+    <p class="quiet">Measured once, on ${heldOut(found)}: what to expect of inputs like those, and of no others. An interval says where the figure would lie on other such inputs.</p>
     ${verdict && html`<p class=${`verdict ${verdict.learnt ? "" : "failed"}`} dir="auto">${verdict.sentence}</p><${Rivals} verdict=${verdict} />`}
     ${shares.length > 0 && html`<${Strips} figures=${shares} from=${0} to=${1} caption="Test figures" confidence=${confidence} />`}
     ${others.length > 0 && html`<div class="apart">${others.map((figure) => html`<${Strips} key=${figure.id} figures=${[figure]} ...${spanOf([figure])} caption=${figure.name} confidence=${confidence} />`)}</div>`}
   </section>`;
+}
+
+const COUNTED = new Set(["texts", "rows", "images"]);
+
+/** "1,000 held-out texts", as far as it is known. */
+function heldOut(figures) {
+  const counted = figures.find(({ id, value }) => COUNTED.has(id) && value !== null);
+  return counted ? `${count(counted.value)} held-out ${counted.id}` : "held-out inputs";
 }
 
 const isShare = ({ id, value }) => value !== null && value >= 0 && value <= 1 && !/loss|mae|rmse|error/.test(id);
