@@ -1,8 +1,4 @@
-// What GetModel tells of a version, in the words of the forms.
-import { useEffect, useState } from "/static/vendor/htm-preact-standalone.js";
-import { call } from "/static/api.js";
-import { stateOf } from "/static/models/statuses.js";
-import { useServer } from "/static/server.js";
+// What GetModel tells of a version, in the words of the forms; without a page.
 
 /** The request for a choice {model, version, label}, as ModelRef and GetModel take it. */
 export function modelRef({ model, version, label }) {
@@ -43,34 +39,3 @@ export function statusOf(models, { model, version, label }) {
   if (version) return versions.find((each) => each.version === Number(version));
   return versions.find((each) => (each.labels ?? []).includes(label || "live"));
 }
-
-const FIRST_KINDS = ["INPUT_KIND_TEXT", "INPUT_KIND_TABULAR"];
-
-/** The model that a form begins with: one that serves, and one that is asked by typing before one that wants a file. */
-export function firstModel(models) {
-  const live = models.filter((each) => stateOf(each).word === "ready" && each.labels?.includes("live"));
-  return FIRST_KINDS.map((kind) => live.find((each) => each.inputKind === kind)).find(Boolean) ?? live[0] ?? models[0];
-}
-
-/**
- * Ask the server about a choice {model, version, label}, again when its state changes.
- * @returns {{info: object|null, error: Error|null, asked: boolean}}
- */
-export function useModel(choice) {
-  const { models } = useServer();
-  const status = statusOf(models, choice);
-  const key = JSON.stringify([choice.model, choice.version ?? "", choice.label ?? "", status?.state ?? "", status?.bundleDigest ?? ""]);
-  const [known, setKnown] = useState({ key: "", info: null, error: null });
-  useEffect(() => {
-    if (!choice.model) return undefined;
-    const abort = new AbortController();
-    call("ModelService/GetModel", modelRef(choice), { signal: abort.signal })
-      .then((info) => setKnown({ key, info, error: null }))
-      .catch((error) => error.name !== "AbortError" && setKnown((before) => ({ key, info: sameModel(before.info, choice) ? before.info : null, error })));
-    return () => abort.abort();
-  }, [key]);
-  const current = known.info && known.info.status?.model === choice.model;
-  return { info: current ? known.info : null, error: known.key === key ? known.error : null, asked: known.key === key };
-}
-
-const sameModel = (info, choice) => info?.status?.model === choice.model;

@@ -2,7 +2,8 @@
 import { html, useEffect, useRef, useState } from "/static/vendor/htm-preact-standalone.js";
 import { fieldErrors, focusFirstError } from "/static/forms/field.js";
 import { emptyInput, fitsInput } from "/static/forms/input_form.js";
-import { classesOf, firstModel, kindOf, useModel } from "/static/forms/model_info.js";
+import { firstModel, useModel } from "/static/forms/asked_model.js";
+import { classesOf, kindOf } from "/static/forms/model_info.js";
 import { emptyOptions } from "/static/forms/option_list.js";
 import { useServer } from "/static/server.js";
 import { useStyle } from "/static/styles.js";

@@ -1,6 +1,7 @@
 // Which parts of an input are one player, and which are never left out, as a form holds them:
 // {groups: [{id, name}], parts: [{to, ...}], dropped}. `to` is "fixed" or the id of a group; `dropped` are the words of
 // ranges that an edit has taken away. Columns are chosen with the options; ranges and boxes with the input that has them.
+import { columnsOf, kindOf } from "../forms/model_info.js";
 import { codePoint, isWhole, rangeAfter } from "./text_ranges.js";
 
 export const NOBODY = { groups: [], parts: [], dropped: [] };
@@ -12,7 +13,7 @@ export const unitsOf = (columns) => [...new Set(columns.map((column) => column.g
 /** The parts that an input of a model has, by its kind: what makes the message of one, or nothing where it does not fit. */
 const MESSAGES = {
   row: (info) => {
-    const units = unitsOf(info.bundle.tabular.columns ?? []);
+    const units = unitsOf(columnsOf(info));
     return ({ column }) => (units.includes(column) ? { name: column } : undefined);
   },
   text: (info, input) => (part) => rangeMessage(part, [input?.text ?? ""]),
@@ -25,11 +26,6 @@ function rangeMessage({ range }, texts) {
   if (text === undefined || !isWhole(text, range)) return undefined;
   const [start, end] = [codePoint(text, range.start), codePoint(text, range.end)];
   return { range: { start, end, ...(range.inPair && { inPair: true }) } };
-}
-
-function kindOf(info) {
-  const bundle = info?.bundle;
-  return bundle?.text ? (bundle.text.pairs ? "pair" : "text") : bundle?.tabular ? "row" : bundle?.image ? "image" : "";
 }
 
 /**
@@ -56,7 +52,7 @@ export function playersMessage(info, players, input) {
 export function playerProblems(info, players, input) {
   const { groups, fixed } = placed(info, players, input);
   const owned = new Set([...groups.flatMap((group) => group.parts), ...fixed].map(({ part }) => part.column));
-  const columns = kindOf(info) === "row" ? unitsOf(info.bundle.tabular.columns ?? []).filter((name) => !owned.has(name)) : [];
+  const columns = kindOf(info) === "row" ? unitsOf(columnsOf(info)).filter((name) => !owned.has(name)) : [];
   const wrong = ({ name }, place) => {
     if (!name.trim() || [...name].length > MOST_NAME || /\p{C}|(?! )\p{Z}/u.test(name)) return `must be 1 to ${MOST_NAME} printable characters, not only spaces`;
     if (groups.findIndex((group) => group.name === name) < place) return "comes twice; give each group a name of its own";
