@@ -1,21 +1,15 @@
 // The input of a replay where the log has none: a text, a pair, a row or a file, by what the model reads.
 import { html, useEffect, useState } from "/static/vendor/htm-preact-standalone.js";
 import { call } from "/static/api.js";
+import { kindOf } from "/static/forms/model_info.js";
 
 const KINDS = { text: "A text", pair: "Two texts", row: "A row", image: "An image" };
 
-/** Which kind of input a model reads, from its description; text where the server does not say. */
-async function kindOf(model, version) {
-  const answer = await call("ModelService/GetModel", { model, version });
-  const told = JSON.stringify(answer.model ?? answer);
-  if (told.includes('"image":')) return "image";
-  if (told.includes('"tabular":')) return "row";
-  return "text";
-}
-
 export function GivenInput({ name, lead, model, version }) {
   const [kind, setKind] = useState("text");
-  useEffect(() => { kindOf(model, version).then(setKind).catch(() => {}); }, [model, version]);
+  useEffect(() => {
+    call("ModelService/GetModel", { model, version }).then((info) => setKind(kindOf(info) || "text"), () => {}); // it may be chosen all the same
+  }, [model, version]);
   return html`<fieldset class="audit-given"><legend>${name === "input" ? "The input" : "What it was set against"}</legend>
     <p class="quiet">${lead}</p>
     <label>It is <select name=${`${name}-kind`} value=${kind} onChange=${(event) => setKind(event.target.value)}>
