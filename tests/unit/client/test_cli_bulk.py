@@ -100,7 +100,18 @@ def test_progress_is_told_on_stderr_and_not_for_short_work(capsys):
         progress.count(failed=True)
     lines = capsys.readouterr().err.splitlines()
     assert [line.rpartition(",")[0] for line in lines] == [
-        "explicate: 1 inputs",
+        "explicate: 1 input",
         "explicate: 2 inputs, 1 of them failed",
-        "explicate: 2 inputs, 1 of them failed",
+    ]
+
+
+def test_the_last_line_of_progress_is_said_once(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("explicate.cli.bulk_progress.time.monotonic", lambda: now[0])
+    with Progress(interval_s=5.0) as progress:
+        for now[0] in (6.0, 7.0):
+            progress.count()
+    assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "explicate: 1 input",
+        "explicate: 2 inputs",
     ]

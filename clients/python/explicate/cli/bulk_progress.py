@@ -13,7 +13,7 @@ INTERVAL_S = 5.0
 
 
 class Progress:
-    """Counts inputs; says how many while the block lasts, and once more at its end if it has said any.
+    """Counts inputs; says how many while the block lasts, and at its end if there are more than it has said last.
 
     failed: how many do not have an answer.
     """
@@ -23,7 +23,7 @@ class Progress:
         self._inputs = 0
         self._interval_s = interval_s
         self._begin_s = self._said_s = time.monotonic()
-        self._has_said = False
+        self._said_inputs = 0
 
     def __enter__(self) -> Self:
         return self
@@ -31,7 +31,7 @@ class Progress:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
     ) -> None:
-        if self._has_said:
+        if 0 < self._said_inputs < self._inputs:
             self._say(time.monotonic())
 
     def count(self, *, failed: bool = False) -> None:
@@ -43,7 +43,8 @@ class Progress:
             self._say(now_s)
 
     def _say(self, now_s: float) -> None:
-        self._said_s, self._has_said = now_s, True
+        self._said_s, self._said_inputs = now_s, self._inputs
         failed = f", {self.failed:,} of them failed" if self.failed else ""
         rate = self._inputs / max(now_s - self._begin_s, 1e-9)
-        notes.say(f"{self._inputs:,} inputs{failed}, {rate:,.3g} a second")
+        noun = "input" if self._inputs == 1 else "inputs"
+        notes.say(f"{self._inputs:,} {noun}{failed}, {rate:,.3g} a second")
