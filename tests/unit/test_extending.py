@@ -273,7 +273,6 @@ IMAGE_FILES = [
     "explicate_training.image.model",
     "explicate_training.image.processor",
     "explicate_training.image.run",
-    "explicate_training.report.report",
     "explicate_training.train",
 ]
 """The production modules that may name images outside of docstrings; outside of the folders of images the list may

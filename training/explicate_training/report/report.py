@@ -186,7 +186,9 @@ def _adjusted(adjustment: Adjustment) -> dict[str, Any]:
         ],
         "cost": adjustment.cost,
         "reliability": reliability,
-        "reliability_drawing": inlined(reliability.drawing if reliability else "", "Reliability before and after"),
+        "reliability_drawing": inlined(
+            reliability.drawing if reliability else "", "Reliability diagram before and after"
+        ),
         "reliability_titles": TITLES,
     }
 
