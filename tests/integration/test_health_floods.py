@@ -97,5 +97,6 @@ async def test_a_flood_of_long_names_takes_the_memory_of_one_at_a_time(tiny_repo
         for channel in channels:
             await channel.close()
         assert {reason(call.result()) for call in calls} <= {"MESSAGE_TOO_LARGE", "REQUEST_TOO_SLOW"}
-        # One is held three times for a moment. All of them were held four times, for as long as they stayed.
-        assert most < count * size / 3
+        # One is held three times for a moment. All of them were held four times, for as long as they stayed. On a busy
+        # machine the end of one meets the beginning of others.
+        assert most < count * size / 2
