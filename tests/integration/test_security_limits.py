@@ -123,7 +123,7 @@ async def test_calls_that_do_not_exist_and_deadlines_that_pass_are_counted_as_wh
                 await running.channel.unary_unary(method)(b"")
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
             assert reason(caught.value) == "UNKNOWN_CALL"
-        late = running.channel.stream_unary(_PREDICT)(timeout=2)  # never sends its request
+        late = running.channel.stream_unary(_PREDICT)(timeout=1)  # never sends its request
         await until(lambda: running.server.calls.in_flight == 1)
         with pytest.raises(grpc.aio.AioRpcError):
             await late

@@ -39,6 +39,10 @@ _LASTING = frozenset(
 )
 # An answer that is ready when its call's time is over has this long to leave, and so has any status.
 _LAST_WRITE_S = 0.5
+# The caller's deadline passes before the server's, and ends the call: that begins when the call arrives, and gRPC has
+# sent the time in two or three digits, rounded up.
+_ON_ITS_WAY_S = 0.02
+_ROUNDED_UP = 0.01
 # Characters of a request in the log, where requests are logged at all; an image would be millions.
 _MOST_LOGGED = 16384
 # What calls that the server does not have are counted as: callers must not make up labels of metrics.
@@ -308,7 +312,8 @@ def _how_it_ended(record: CallRecord, context: Context) -> grpc.StatusCode:
         return context.code()
     if record.refused_by_grpc:
         return grpc.StatusCode.RESOURCE_EXHAUSTED
-    out_of_time = context.time_remaining() == 0
+    remaining_s = context.time_remaining()
+    out_of_time = remaining_s is not None and remaining_s <= _ON_ITS_WAY_S + _ROUNDED_UP * record.seconds
     return grpc.StatusCode.DEADLINE_EXCEEDED if out_of_time else grpc.StatusCode.CANCELLED
 
 
