@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Visitor
 from playwright.sync_api import Page, expect
 
 from explicate import ALL, Client
 from explicate_server.security.tokens import Right, Token, digest_of, line_of, new_token
-from support.browser import Visit, screenshot
+from support.browser import Visit, Visitor, screenshot
 from support.console import console_process
 from support.harness import TEXT, server_process
 
