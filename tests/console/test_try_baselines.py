@@ -146,12 +146,17 @@ def test_what_is_wrong_with_the_other_row_is_told_at_its_cells(visited: Visit) -
     expect(page.locator(".field-error")).to_have_count(1)
 
 
-def test_another_picture_is_sent_and_the_answer_names_it(visited: Visit) -> None:
-    page = visited.open("#/try?model=animals")
-    sent = asked_by(page)
+def want_another_picture(page: Page) -> None:
+    """Give the input, and choose another picture to set it against, which is still to be given."""
     give_picture(page, "Picture", PICTURE)
     page.get_by_text("More options").click()
     page.get_by_label("What is left out shows").select_option("picture")
+
+
+def test_another_picture_is_sent_and_the_answer_names_it(visited: Visit) -> None:
+    page = visited.open("#/try?model=animals")
+    sent = asked_by(page)
+    want_another_picture(page)
     give_picture(page, "Other picture", OTHER)
     expect(page.locator(".preview img")).to_have_count(2)
     explain(page)
@@ -170,9 +175,7 @@ def test_another_picture_is_sent_and_the_answer_names_it(visited: Visit) -> None
 def test_another_picture_is_checked_as_the_first_one_is(visited: Visit) -> None:
     page = visited.open("#/try?model=animals")
     sent = asked_by(page)
-    give_picture(page, "Picture", PICTURE)
-    page.get_by_text("More options").click()
-    page.get_by_label("What is left out shows").select_option("picture")
+    want_another_picture(page)
     page.get_by_role("button", name="Explain", exact=True).click()
     expect(page.get_by_label("Other picture", exact=True)).to_have_accessible_description(re.compile("is left out"))
     give_picture(page, "Other picture", b"hello")

@@ -2,7 +2,7 @@
 // part of a link; without a page. A form holds `baseline` (a group's name, a colour or a text), `baselinePair`,
 // `baselineBy` (which of them was chosen, as `standIn` calls it), `baselineRow` (cells) and `baselineImage` (as image_form.js has it).
 import { count } from "../format.js";
-import { cellProblem, cellsOf, rowMessage } from "./cells.js";
+import { cellProblem, cellsOf, isGiven, rowMessage } from "./cells.js";
 
 const PATH = "options.baseline";
 export const COLOUR_PATH = `${PATH}.colour`;
@@ -10,8 +10,6 @@ export const PICTURE_PATH = `${PATH}.image.content`;
 export const NAME_PATH = `${PATH}.name`;
 /** The path of a cell of the other row as the server names it. */
 export const otherCellPath = (name) => `${PATH}.tabular.cells[${name}]`;
-
-const isGiven = (text) => text !== undefined && text !== null && String(text).trim() !== "";
 
 /** What stands in: "row", "picture", "colour", "name" or "text", or "" for the model's own. */
 export function standIn(kind, value) {

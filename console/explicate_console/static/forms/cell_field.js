@@ -1,6 +1,6 @@
 // The control of one column: a number with its unit, a category, true or false, or a date; each may be missing.
 import { html, useState } from "/static/vendor/htm-preact-standalone.js";
-import { cellPath } from "/static/forms/cells.js";
+import { cellPath, isMeasured } from "/static/forms/cells.js";
 import { Field } from "/static/forms/field.js";
 
 const TYPES = {
@@ -56,8 +56,6 @@ function ChoiceControl({ attributes, column, value, typical, onValue }) {
       placeholder="not known to the model" onInput=${(event) => onValue(event.target.value)} />`}
   </span>`;
 }
-
-const isMeasured = (column) => column.type === "COLUMN_TYPE_NUMBER" || column.type === "COLUMN_TYPE_DATE";
 
 /**
  * @param {{column: object, value: string|null, onValue: Function, typical?: string|null, errors?: object[], path?: string}} props

@@ -1,5 +1,11 @@
 // Cells of a row as forms hold them, texts as typed and null where missing, and as messages have them; without a page.
 
+/** Whether a field of a form holds anything but white space. */
+export const isGiven = (text) => text !== undefined && text !== null && String(text).trim() !== "";
+
+/** Whether a column holds numbers or dates. */
+export const isMeasured = (column) => column.type === "COLUMN_TYPE_NUMBER" || column.type === "COLUMN_TYPE_DATE";
+
 /** The path of a column's cell as the server names it. */
 export const cellPath = (name) => `input.tabular.cells[${name}]`;
 

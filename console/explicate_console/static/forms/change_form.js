@@ -1,5 +1,6 @@
 // The search for a change: what the answer is to become, and what each column of a row may become for that.
 import { html, useState } from "/static/vendor/htm-preact-standalone.js";
+import { isMeasured } from "/static/forms/cells.js";
 import { changePath } from "/static/forms/change_message.js";
 import { Field } from "/static/forms/field.js";
 import { classesOf, columnsOf, isMultiLabel, isRegression } from "/static/forms/model_info.js";
@@ -7,7 +8,6 @@ import { useStyle } from "/static/styles.js";
 
 await useStyle("/static/parts/parts.css");
 
-const isMeasured = (column) => ["COLUMN_TYPE_NUMBER", "COLUMN_TYPE_DATE"].includes(column.type);
 const OWN = ["columns", "absence", "keep_others", "max_evaluations"].map((name) => `options.change.${name}`);
 const isOwn = ({ field }) => OWN.some((path) => field.startsWith(path));
 

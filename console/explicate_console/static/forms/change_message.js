@@ -2,7 +2,7 @@
 // Held in the options: change, changeTo, changeMost, changeAbsence, changeKeepOthers, and changeColumns by name, each of
 // {kind: "kept"}, {kind: "range", low, high, step} or {kind: "values", values: [text], missing}.
 
-const given = (text) => text !== undefined && text !== null && String(text).trim() !== "";
+import { isGiven } from "./cells.js";
 
 /** The path of what a column may become. */
 export const changePath = (name) => `options.change.columns[${name}]`;
@@ -14,11 +14,11 @@ export function chosenColumns(columns, { change, changeAbsence, changeColumns })
 }
 
 /** The values of a list as cells: texts, and null for a missing one. */
-const listed = ({ values = [], missing }) => [...values.filter(given), ...(missing ? [null] : [])];
+const listed = ({ values = [], missing }) => [...values.filter(isGiven), ...(missing ? [null] : [])];
 
 const PARTS = {
   kept: () => ({ kept: {} }),
-  range: ({ low, high, step }, cell) => ({ range: { low: cell(low), high: cell(high), ...(given(step) && { step: Number(step) }) } }),
+  range: ({ low, high, step }, cell) => ({ range: { low: cell(low), high: cell(high), ...(isGiven(step) && { step: Number(step) }) } }),
   values: (choice, cell) => ({ values: { values: listed(choice).map(cell) } }),
 };
 
@@ -28,7 +28,7 @@ const PARTS = {
  */
 export function changeLimits(columns, value, cellMessage) {
   const message = {};
-  if (given(value.changeMost)) message.maxEvaluations = Number(value.changeMost);
+  if (isGiven(value.changeMost)) message.maxEvaluations = Number(value.changeMost);
   if (!columns.length) return message;
   if (value.changeAbsence) return { ...message, absence: true };
   if (value.changeKeepOthers) message.keepOthers = true;
@@ -39,8 +39,8 @@ export function changeLimits(columns, value, cellMessage) {
 
 const WRONG = {
   kept: () => [],
-  range: ({ low, high, step }) => [[".range.low", !given(low) && "is empty; give the lower end"], [".range.high", !given(high) && "is empty; give the upper end"],
-    [".range.step", given(step) && !(Number(step) > 0 && Number(step) < Infinity) && `is ${step}; it must be above 0`]],
+  range: ({ low, high, step }) => [[".range.low", !isGiven(low) && "is empty; give the lower end"], [".range.high", !isGiven(high) && "is empty; give the upper end"],
+    [".range.step", isGiven(step) && !(Number(step) > 0 && Number(step) < Infinity) && `is ${step}; it must be above 0`]],
   values: (choice) => [[".values", !listed(choice).length && "has no value; list at least one, or keep the column"]],
 };
 
@@ -49,7 +49,7 @@ export function changeProblems(columns, value) {
   const found = chosenColumns(columns, value).flatMap(([{ name }, choice]) => WRONG[choice.kind](choice)
     .map(([below, description]) => ({ field: changePath(name) + below, description })));
   const most = value.changeMost;
-  if (value.change && given(most) && !(Number.isInteger(Number(most)) && Number(most) >= 1)) {
+  if (value.change && isGiven(most) && !(Number.isInteger(Number(most)) && Number(most) >= 1)) {
     found.push({ field: "options.change.max_evaluations", description: `is ${most}; it must be a whole number, 1 or more` });
   }
   return found.filter((each) => each.description);

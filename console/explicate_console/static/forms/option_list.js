@@ -1,6 +1,6 @@
 // The options of an explanation as a form holds them (texts as typed, "" for the default) and the message they become.
 import { baselineMessage, baselineProblems } from "/static/forms/baseline.js";
-import { cellMessage } from "/static/forms/cells.js";
+import { cellMessage, isGiven } from "/static/forms/cells.js";
 import { changeLimits, changeProblems } from "/static/forms/change_message.js";
 import { classesOf, columnsOf, defaultsOf, isRegression, kindOf, limitOf } from "/static/forms/model_info.js";
 import { playerProblems, playersMessage } from "/static/parts/players.js";
@@ -49,7 +49,6 @@ export const LANGUAGES = { en: "English", de: "German" };
 /** What a form of options holds at first: the server's defaults of everything. */
 export const emptyOptions = () => ({ method: "auto", target: "predicted" });
 
-const given = (text) => text !== undefined && text !== null && String(text).trim() !== "";
 const plain = (value) => value.toLocaleString("en", { maximumFractionDigits: 4 });
 
 /** "4 to 16,384" of a range. */
@@ -82,16 +81,16 @@ export const numbersOf = (info, method) => NUMBERS.filter((each) => !each.fits |
 
 /** What is wrong with the options before they are sent, as violations. */
 export function optionProblems(info, value) {
-  const found = numbersOf(info, value.method).filter((each) => given(value[each.key]))
+  const found = numbersOf(info, value.method).filter((each) => isGiven(value[each.key]))
     .map((each) => ({ field: `options.${each.path}`, description: numberProblem(each, String(value[each.key]).trim(), info) }));
   const [label, against] = chosenClasses(info, value);
   if (value.target === "contrast" && label !== undefined && label === against) {
     found.push({ field: "options.target.contrast.reference", description: "is the target itself; name another class" });
   }
-  if (value.change && isRegression(info) && !given(value.changeTo)) {
+  if (value.change && isRegression(info) && !isGiven(value.changeTo)) {
     found.push({ field: "options.change.value", description: "is left out; give the value that the answer is to reach or fall below" });
   }
-  if (value.change && isRegression(info) && given(value.changeTo) && !Number.isFinite(Number(value.changeTo))) {
+  if (value.change && isRegression(info) && isGiven(value.changeTo) && !Number.isFinite(Number(value.changeTo))) {
     found.push({ field: "options.change.value", description: `is ${JSON.stringify(value.changeTo)}; it must be a number` });
   }
   found.push(...baselineProblems(modelOf(info), value), ...changeProblems(columnsOf(info), value), ...rowProblems(info, value));
@@ -119,7 +118,7 @@ function targetMessage(info, value) {
 function changeMessage(info, value) {
   const message = changeLimits(columnsOf(info), value, cellMessage);
   if (isRegression(info)) message.value = Number(value.changeTo);
-  else if (given(value.changeTo) && classesOf(info).includes(value.changeTo)) message.classLabel = value.changeTo;
+  else if (isGiven(value.changeTo) && classesOf(info).includes(value.changeTo)) message.classLabel = value.changeTo;
   return message;
 }
 
@@ -132,8 +131,8 @@ export function optionsMessage(info, value) {
   if (value.method && value.method !== "auto") message.method = value.method;
   const fields = { target: targetMessage(info, value), baseline: baselineMessage(modelOf(info), value), change: value.change ? changeMessage(info, value) : undefined };
   for (const [name, field] of Object.entries(fields)) if (field !== undefined) message[name] = field;
-  for (const each of numbersOf(info, value.method)) if (given(value[each.key])) message[each.key] = Number(value[each.key]);
-  for (const each of LISTS) if (given(value[each.key]) && each.values(info).includes(value[each.key])) message[each.key] = value[each.key];
-  if (given(value.language)) message.language = value.language;
+  for (const each of numbersOf(info, value.method)) if (isGiven(value[each.key])) message[each.key] = Number(value[each.key]);
+  for (const each of LISTS) if (isGiven(value[each.key]) && each.values(info).includes(value[each.key])) message[each.key] = value[each.key];
+  if (isGiven(value.language)) message.language = value.language;
   return isRow(info) ? { ...message, ...playersMessage(info, value.players) } : message;
 }

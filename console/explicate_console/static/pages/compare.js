@@ -51,7 +51,7 @@ function twoOf(given, names, standard = names) {
 }
 
 function useForm(here) {
-  const { models } = useServer();
+  const { models, asked } = useServer();
   const [given, setGiven] = useState(() => formOf(here.query));
   const [ready, setReady] = useState(false);
   const left = given.left ?? completed(given, models, null).left;
@@ -62,7 +62,7 @@ function useForm(here) {
     if (form.left) history.replaceState(null, "", `#/compare?${toQuery(form)}`);
   });
   const set = (change) => setGiven((before) => ({ ...completed(before, models, model.info), ...change }));
-  return { form, set, model, ready };
+  return { form, set, model, asked, ready };
 }
 
 /** The labels that both sides explain, and the one that is looked at: what A predicts, until another is chosen. */
@@ -105,8 +105,7 @@ function Share() {
 }
 
 export default function Compare({ here }) {
-  const { form, set, model, ready } = useForm(here);
-  const { asked } = useServer();
+  const { form, set, model, asked, ready } = useForm(here);
   const run = useComparison();
   const [problems, setProblems] = useState({ left: [], right: [] });
   const root = useRef();

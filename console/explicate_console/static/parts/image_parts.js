@@ -24,9 +24,6 @@ function placeOf(event) {
   return [x, y];
 }
 
-const isBox = (box) => box && SIDES.every((side) => Number.isFinite(box[side])) && box.left < box.right && box.top < box.bottom;
-const numbersOf = (texts) => Object.fromEntries(SIDES.map((side) => [side, String(texts[side] ?? "").trim() === "" ? NaN : Number(texts[side])]));
-
 /**
  * The boxes over the picture; a drag with `onDraft` draws one. It lies on the picture's own place and keeps its proportions as it does.
  * @param {{info: object, players?: object, size: {width, height}, draft: object, onDraft?: Function}} props
@@ -44,10 +41,10 @@ export function Boxes({ info, players, size, draft, onDraft }) {
     start.current = placeOf(event);
   };
   const drawing = onDraft && { onPointerDown: begin, onPointerMove: draw, onPointerUp: (event) => { draw(event); start.current = null; }, onPointerCancel: () => { start.current = null; } };
-  const wanted = numbersOf(draft);
+  const wanted = boxOf(draft, size).box;
   return html`<svg class=${onDraft ? "boxes drawn" : "boxes"} viewBox=${`0 0 ${size.width} ${size.height}`} aria-hidden="true" ...${drawing}>
     ${[...numbered(info, players)].map(([part, number]) => html`<${Box} key=${number} box=${part.box} number=${number} size=${size} kind=${part.to === "fixed" ? "stays" : "joined"} />`)}
-    ${onDraft && isBox(wanted) && html`<${Box} box=${wanted} size=${size} kind="wanted" />`}</svg>`;
+    ${onDraft && wanted && html`<${Box} box=${wanted} size=${size} kind="wanted" />`}</svg>`;
 }
 
 /** @param {{info: object, input: object, onInput: Function, errors?: object[], size: object|null, draft: object, onDraft: Function}} props */
