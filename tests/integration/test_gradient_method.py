@@ -128,3 +128,71 @@ async def test_what_it_cannot_do_is_refused(repository: Path) -> None:
         described = await client.get_model("with")
     assert auto.explanation.options.method != METHOD
     assert METHOD in set(described.methods)
+
+
+LONG = f"{TEXT}, and the bread was good, and nobody was there"
+SLOWLY: explicate.ExplainOptions = {"method": "kernel-shap", "seed": 1, "tolerance": 0.0, "max_evaluations": 800}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"output_space": "logit"},
+        {"target": explicate.Contrast(0, 1)},
+        {"masking": "mask-token"},
+        {"groups": {"both": ["soup", "great"]}, "fixed": ["slow"]},
+        {"max_players": 12},
+    ],
+    ids=["probability", "logit", "contrast", "mask-token", "parts", "phrases"],
+)
+async def test_a_stream_begins_with_a_guess_by_the_gradient(
+    repository: Path, options: explicate.ExplainOptions
+) -> None:
+    async with running_server(repository) as running, explicate.AsyncClient(running.target) as client:
+        first, *others = [one async for one in client.stream_explain("with", LONG, **SLOWLY, **options)]
+        exact = await client.explain("with", LONG, **{**SLOWLY, **options})
+        way: explicate.ExplainOptions = {"method": METHOD, "max_evaluations": 2 + 8}
+        own = {name: value for name, value in options.items() if name not in ("masking", "max_players")}
+        integrated = await client.explain("with", LONG, **way, **own)  # type: ignore[arg-type]
+    assert first.explanation.preview
+    assert not any(one.explanation.preview for one in others)
+    assert others[-1].explanation.attributions == exact.explanation.attributions
+    guess, known = first.explanation.attributions[0], integrated.explanation.attributions[0]
+    assert guess.class_index == known.class_index
+    gap = guess.instance_value - guess.baseline_value
+    assert sum(guess.values) == pytest.approx(gap, abs=1e-6)
+    assert np.isnan(guess.lower).all()
+    if "max_players" in options:
+        assert len(guess.values) == len(first.explanation.features)
+        return
+    shifted = np.array(known.values) + (gap - sum(known.values)) / len(known.values)
+    np.testing.assert_allclose(guess.values, shifted, atol=0.05 * np.ptp(shifted))  # four points instead of eight
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "options"),
+    [
+        ("without", LONG, {}),
+        ("with", TEXT, {}),  # nine words: a first estimate is there as soon
+        ("with", LONG, {"target": explicate.ALL}),  # of two outputs, so is it here
+        ("with", LONG, {"method": "lime"}),
+        ("with", LONG, {"masking": "delete"}),
+        ("with", LONG, {"baseline": "another soup"}),
+    ],
+    ids=["without", "short", "all", "lime", "delete", "baseline"],
+)
+async def test_where_the_gradient_says_nothing_sooner_there_is_no_guess(
+    repository: Path, model: str, text: str, options: explicate.ExplainOptions
+) -> None:
+    async with running_server(repository) as running, explicate.AsyncClient(running.target) as client:
+        told = [one async for one in client.stream_explain(model, text, **{**SLOWLY, **options})]
+    assert told[-1].final
+    assert not any(one.explanation.preview for one in told)
+
+
+async def test_nobody_pays_for_a_guess_that_nobody_sees(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("explicate_server.inference.explain_call.guessed", None)
+    async with running_server(repository) as running, explicate.AsyncClient(running.target) as client:
+        result = await client.explain("with", LONG, **SLOWLY)
+    assert not result.explanation.preview

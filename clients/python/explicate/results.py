@@ -294,7 +294,8 @@ class Explanation(JsonAnswer):
     stop_reason: "tolerance", "top-k", "budget", "deadline", "exact", "complete" (its sample is used up), or "running"
         for an answer that is not the last.
     segment_map: where the segments of an image lie, else None.
-    preview: a guess by the bundle's preview explainer, without intervals; only the first answer of a stream may be one.
+    preview: a guess by the bundle's preview explainer or its gradient, without intervals; only the first answer of a
+        stream may be one.
     change: what would change the answer, if that was asked for, in the final answer.
     unspaced_scripts: scripts of the text without spaces, such as "Thai": in them the words are the model's tokens.
     sentences: the answer and its explanation in plain words, which say no more than the figures allow; of the last

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from explicate_bundle.model_inputs import ModelInput
 from explicate_server import tracing
 from explicate_server.errors import DeadlinePassed, InvalidRequest, Violation
-from explicate_server.explain.attribution import Attribution, Floats
 from explicate_server.explain.game import Asked, GameInfo
 from explicate_server.explain.method import Method
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
@@ -42,12 +41,12 @@ from explicate_server.inference.explain_work import (
 )
 from explicate_server.inference.predictor import encode_inputs
 from explicate_server.inference.told.gradient_work import integrated
+from explicate_server.inference.told.guesses import can_guess, guessed
 from explicate_server.inference.workers import Pool, Workers
 from explicate_server.modalities.modality import (
     DrawsRows,
     EncodedInput,
     Game,
-    Guesses,
     TellsItself,
 )
 from explicate_server.registry.records import ServedModel
@@ -259,17 +258,17 @@ class ExplainCall:
             breaks=game.breaks,
             drawn=drawn,
         )
-        ends, path = evaluations.count, None
+        ends, path, time_left = evaluations.count, None, self._deadline.seconds_left
         if options.method.along_path:
-            path = await integrated(game, options, outputs, self._in_worker, self._deadline.seconds_left)
+            path = await integrated(game, options, outputs, self._in_worker, time_left)
             information = replace(information, integral=path.integral)
         run = run_of(information, options, spent=ends + (path.rows if path else 0))
         if path and path.cut:
             run.stop(StopReason.DEADLINE)
         work = Work(encoded, game, options, prediction, outputs, information, run, evaluations, path=path)
-        if (guess := await self._guess(work)) is not None and progress():
+        if can_guess(work) and progress() and (guess := await guessed(work, self._in_worker, time_left)) is not None:
             yield replace(await self._answer(work, final=False), attribution=guess, preview=True)
-        while (coalitions := await self._fit(run.next_round, self._deadline.seconds_left())) is not None:
+        while (coalitions := await self._fit(run.next_round, time_left())) is not None:
             with tracing.span("round", number=run.rounds + 1, coalitions=len(coalitions)) as span:
                 values, evaluated = await evaluations.of(coalitions, self._priority, outputs)
                 span.set(evaluated=int(evaluated.sum()))
@@ -303,14 +302,6 @@ class ExplainCall:
             self._known(self._game_key if search.cells is None else search.cells.key) as known,
         ):
             return await search.run(self._evaluations(search.subject, known), self._fit, self._priority)
-
-    async def _guess(self, work: Work) -> Attribution | None:
-        """What the bundle's preview explainer makes of the input; None without one."""
-        if not isinstance(work.game, Guesses):
-            return None
-        guess = partial(_guessed, work.game, work.options.method, work.outputs, work.information)
-        found = await self._in_worker(guess, work.run.attribution)
-        return found and found.with_nothing_for(len(work.game.unread))
 
     async def _answer(self, work: Work, *, final: bool) -> ExplainAnswer:
         """What is known now; a map of many pixels is made in a thread."""
@@ -359,42 +350,3 @@ class ExplainCall:
     async def _in_worker(self, function: Callable[..., _T], *arguments: object, pool: Pool | None = None) -> _T:
         step = partial(function, *arguments)
         return await (pool or self._workers.explain).run(step, caller=self._caller, priority=self._priority)
-
-
-def _guessed(
-    game: Game, method: Method, outputs: Outputs, information: GameInfo, estimate: Attribution
-) -> Attribution | None:
-    """A guess by the bundle's preview explainer in the place of an estimator's first estimate; None if there is none.
-
-    It has the estimate's players, knows the two ends, the whole input and the empty one, and shifts its guesses alike
-    so that they sum to what is between them. It has no interval, and no explanation rests on it: the estimators never
-    see it. Of logits it knows only their differences, so it guesses those of a contrast, and otherwise scores.
-    """
-    centred_only = outputs.space == "logit" and outputs.reference_index is None
-    if not method.previews or centred_only or not isinstance(game, Guesses):
-        return None
-    guessed = game.guessed()
-    if guessed is None:
-        return None
-    half = guessed.shape[1] // 2
-    of_space = guessed[:, :half] if outputs.space == "logit" else guessed[:, half:]
-    values = of_space[:, list(outputs.class_indices)]
-    if outputs.reference_index is not None:
-        values = values - of_space[:, [outputs.reference_index]]
-    return _told(_of_groups(values, estimate), information, estimate)
-
-
-def _of_groups(values: Floats, estimate: Attribution) -> Floats:
-    """float64[players, outputs] as float64[outputs, n] of the attributed ones."""
-    if estimate.groups is None:
-        return values.T
-    sums = np.zeros((int(estimate.groups.max()) + 1, values.shape[1]))
-    np.add.at(sums, estimate.groups, values)
-    return sums.T
-
-
-def _told(values: Floats, information: GameInfo, estimate: Attribution) -> Attribution:
-    """With what is missing between v(∅) and v(N) shared out evenly, and nothing known of errors."""
-    missing = information.full - information.empty - values.sum(axis=1)
-    shifted = values + missing[:, np.newaxis] / values.shape[1]
-    return Attribution.certain(shifted, False, baseline=estimate.baseline, additive=True)

@@ -77,7 +77,7 @@ class GroupedGame(Game):
     @property
     def gradient_rows(self) -> int:
         """That of the game."""
-        return self._game.gradient_rows if isinstance(self._game, GivesGradients) else 1
+        return self._game.gradient_rows if isinstance(self._game, GivesGradients) else 0
 
     def gradients(
         self, points: NDArray[np.float64], explained: NDArray[np.float64], *, scores: bool, fixed: NDArray[np.bool_]

@@ -267,10 +267,10 @@ class StandIn:
 
 @runtime_checkable
 class GivesGradients(Protocol):
-    """What a game does more whose model has its gradient in the bundle."""
+    """What a game does more whose model may have its gradient in the bundle."""
 
     gradient_rows: int
-    """Rows of the gradient that are a short step of work."""
+    """Rows of the gradient that are a short step of work; 0 where the bundle has none."""
 
     def gradients(
         self, points: NDArray[np.float64], explained: NDArray[np.float64], *, scores: bool, fixed: NDArray[np.bool_]

@@ -157,7 +157,7 @@ class TokenGame(_TextGame):
     ) -> None:
         """``explainer`` guesses attributions of words that get no attention; ``gradient`` is the model's own."""
         self._gradient = gradient
-        self.gradient_rows = max(1, GRADIENT_TOKENS // max(1, len(encoded.spans)))
+        self.gradient_rows = max(1, GRADIENT_TOKENS // max(1, len(encoded.spans))) if gradient else 0
         self._explainer = explainer if kind == "words" and not replace else None
         players: list[TextPlayer] = []
         self._owner = np.full(len(encoded.spans), NO_PLAYER)

@@ -652,9 +652,9 @@ class Explanation(_message.Message):
     input.
     """
     preview: _builtins.bool
-    """Whether this is a guess by the bundle's preview explainer, from a look at the whole input: it has no intervals (NaN),
-    and it is wrong where the input is unlike the training data. Only the first answer of StreamExplain may be one, never
-    a final answer.
+    """Whether this is a guess, by the bundle's preview explainer from a look at the whole input, which is wrong where the
+    input is unlike the training data, or by the model's gradient: it has no intervals (NaN). Only the first answer of
+    StreamExplain may be one, never a final answer.
     """
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:

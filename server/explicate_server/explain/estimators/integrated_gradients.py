@@ -37,6 +37,12 @@ class Integral:
     points: int
 
 
+def gauss_legendre(count: int) -> tuple[Floats, Floats]:
+    """Points of (0, 1) and their weights, float64[count] each, by which a function's integral from 0 to 1 is summed."""
+    points, weights = np.polynomial.legendre.leggauss(count)
+    return (points + 1) / 2, weights / 2
+
+
 class PathIntegral:
     """The integral with more and more points; what it asks for is answered by `tell`."""
 
@@ -51,12 +57,11 @@ class PathIntegral:
         done = 0 if self.found is None else self.found.points
         if done + self._count > self._most or (self.found is not None and self._is_close(self.found)):
             return None
-        return np.asarray((np.polynomial.legendre.leggauss(self._count)[0] + 1) / 2)
+        return gauss_legendre(self._count)[0]
 
     def tell(self, gradients: Floats) -> None:
         """What is under the integral at the points, float64[m, outputs, n]."""
-        weights = np.polynomial.legendre.leggauss(self._count)[1] / 2
-        values = np.einsum("m,mon->on", weights, gradients)
+        values = np.einsum("m,mon->on", gauss_legendre(self._count)[1], gradients)
         before = self.found
         changes = np.full_like(values, np.nan) if before is None else np.abs(values - before.values)
         self.found = Integral(values, changes, self._count + (0 if before is None else before.points))

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any  # what a step gives
 
 import numpy as np
@@ -44,33 +45,35 @@ async def integrated(
         InvalidRequest: the budget is too small for a first estimate.
         DeadlinePassed: time was over before it.
     """
-    assert isinstance(game, GivesGradients)
     sums = explained_sums(outputs)  # [explained, outputs]
     if options.max_evaluations < (least := _ENDS + FEWEST_POINTS * len(sums)):
         problem = f"is {options.max_evaluations:,}; integrated-gradients needs {least:,} for {len(sums):,} output(s)"
         raise InvalidRequest([Violation("options.max_evaluations", problem)])
-    scores = outputs.space != outputs.scales.spaces[-1]
-    fixed = np.zeros(len(game.players), np.bool_)
     integral = PathIntegral(tolerance=options.tolerance, most_points=(options.max_evaluations - _ENDS) // len(sums))
     while (points := integral.ask()) is not None:
-        of_rows, of_sums = np.repeat(points, len(sums)), np.tile(sums, (len(points), 1))
-        parts: list[NDArray[np.float64]] = []
-        for first in range(0, len(of_rows), game.gradient_rows):
-            if seconds_left() <= 0:
-                break
-            rows = slice(first, first + game.gradient_rows)
-            parts.append(await step(_gradients, game, of_rows[rows], of_sums[rows], scores, fixed))
-        found = np.concatenate(parts) if parts else np.zeros((0, len(fixed)))
-        if len(found) < len(of_rows):
+        if (found := await gradients_at(points, game, outputs, step, seconds_left)) is None:
             break
-        integral.tell(found.reshape(len(points), len(sums), -1))
+        integral.tell(found)
     if integral.found is None:
         raise DeadlinePassed("NO_TIME_TO_EXPLAIN", "only the prediction is known; ask for it, or give more time")
     known = integral.found
     return Integrated((known.values, known.changes), known.points * len(sums), points is not None)
 
 
-def _gradients(
-    game: GivesGradients, points: Floats, sums: Floats, scores: bool, fixed: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    return game.gradients(points, sums, scores=scores, fixed=fixed)
+async def gradients_at(
+    points: Floats, game: Game, outputs: Outputs, step: Step, seconds_left: Callable[[], float]
+) -> Floats | None:
+    """What is under the integral at some points for all explained outputs, float64[m, explained, n]; None if time ended
+    before all of it was there.
+    """
+    assert isinstance(game, GivesGradients)
+    sums, scores = explained_sums(outputs), outputs.space != outputs.scales.spaces[-1]
+    fixed = np.zeros(len(game.players), np.bool_)
+    of_rows, of_sums = np.repeat(points, len(sums)), np.tile(sums, (len(points), 1))
+    parts: list[NDArray[np.float64]] = []
+    for first in range(0, len(of_rows), game.gradient_rows):
+        if seconds_left() <= 0:
+            return None
+        rows = slice(first, first + game.gradient_rows)
+        parts.append(await step(partial(game.gradients, of_rows[rows], of_sums[rows], scores=scores, fixed=fixed)))
+    return np.concatenate(parts).reshape(len(points), len(sums), -1)

@@ -440,9 +440,9 @@ export type Explanation = Message<"explicate.v1.Explanation"> & {
   unspacedScripts: string[];
 
   /**
-   * Whether this is a guess by the bundle's preview explainer, from a look at the whole input: it has no intervals (NaN),
-   * and it is wrong where the input is unlike the training data. Only the first answer of StreamExplain may be one, never
-   * a final answer.
+   * Whether this is a guess, by the bundle's preview explainer from a look at the whole input, which is wrong where the
+   * input is unlike the training data, or by the model's gradient: it has no intervals (NaN). Only the first answer of
+   * StreamExplain may be one, never a final answer.
    *
    * @generated from field: bool preview = 28;
    */

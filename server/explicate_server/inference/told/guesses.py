@@ -1,0 +1,77 @@
+"""A guess of the attributions before any coalition is asked: by the bundle's preview explainer, else by its gradient.
+
+A guess has the place of an estimator's first estimate. It knows the two ends, the whole input and the empty one, and
+is shifted so that it sums to what is between them. It has no interval, and no explanation rests on it: the estimators
+never see it.
+
+The gradient's is the integral of `integrated-gradients` with four points. Of 14 reviews of 19 to 45 words its rank
+correlation with the Shapley values was .74 and its error .57 of them; those of `kernel-shap` with two rows a word were
+.72 and .59 (medians). More points did not help.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from explicate_server.explain.attribution import Attribution, Floats
+from explicate_server.explain.estimators.integrated_gradients import gauss_legendre
+from explicate_server.inference.asking.targets import Outputs
+from explicate_server.inference.explain_work import Work
+from explicate_server.inference.told.gradient_work import Step, gradients_at
+from explicate_server.modalities.modality import Game, GivesGradients, Guesses
+
+_POINTS = 4
+# A row of the gradient costs 2.3 to 2.5 rows of the whole input, and a first estimate two rows a player, of half of it:
+# where the gradient would take longer than that, the estimate is the better first answer.
+_GRADIENT_ROW_COSTS = 2.5
+
+
+def can_guess(work: Work) -> bool:
+    """Whether there may be a guess of what is explained."""
+    return work.options.method.previews and (isinstance(work.game, Guesses) or _is_sooner(work))
+
+
+def _is_sooner(work: Work) -> bool:
+    """Whether there is a gradient, and it tells something before the first estimate would."""
+    rows = _POINTS * len(work.outputs.class_indices)
+    return (
+        isinstance(work.game, GivesGradients)
+        and work.game.gradient_rows > 0
+        and _GRADIENT_ROW_COSTS * rows < len(work.game.players)
+    )
+
+
+async def guessed(work: Work, step: Step, seconds_left: Callable[[], float]) -> Attribution | None:
+    """The guess; None if neither knows such players or outputs, or there is no time."""
+    values = await step(_by_explainer, work.game, work.outputs)
+    if values is None and _is_sooner(work):
+        points, weights = gauss_legendre(_POINTS)
+        gradients = await gradients_at(points, work.game, work.outputs, step, seconds_left)
+        values = None if gradients is None else np.einsum("m,mon->on", weights, gradients)
+    if values is None:
+        return None
+    return _told(values, work).with_nothing_for(len(work.game.unread))
+
+
+def _by_explainer(game: Game, outputs: Outputs) -> Floats | None:
+    """float64[explained, players]; of logits it knows only their differences, so it guesses those of a contrast."""
+    if not isinstance(game, Guesses) or (outputs.space == "logit" and outputs.reference_index is None):
+        return None
+    if (found := game.guessed()) is None:
+        return None
+    half = found.shape[1] // 2
+    of_space = found[:, :half] if outputs.space == "logit" else found[:, half:]
+    values = of_space[:, list(outputs.class_indices)].T
+    return values if outputs.reference_index is None else values - of_space[:, outputs.reference_index]
+
+
+def _told(values: Floats, work: Work) -> Attribution:
+    """Of the attributed players, with what is missing between v(∅) and v(N) shared out evenly."""
+    estimate, information = work.run.attribution, work.information
+    if estimate.groups is not None:
+        sums = np.zeros((len(values), int(estimate.groups.max()) + 1))
+        np.add.at(sums.T, estimate.groups, values.T)
+        values = sums
+    missing = information.full - information.empty - values.sum(axis=1)
+    shifted = values + missing[:, np.newaxis] / values.shape[1]
+    return Attribution.certain(shifted, False, baseline=estimate.baseline, additive=True)
