@@ -69,10 +69,15 @@ class GroupedGame(Game):
         """Those of the game."""
         return self._game.rows(coalitions)
 
-    def guessed(self) -> NDArray[np.float64] | None:
+    @property
+    def guesses(self) -> bool:
+        """Whether the game does."""
+        return isinstance(self._game, Guesses) and self._game.guesses
+
+    def guessed(self) -> NDArray[np.float64]:
         """The sums of what the members may add."""
-        guessed = self._game.guessed() if isinstance(self._game, Guesses) else None
-        return None if guessed is None else self._reduction.sums(guessed)
+        assert isinstance(self._game, Guesses)
+        return self._reduction.sums(self._game.guessed())
 
     @property
     def gradient_rows(self) -> int:

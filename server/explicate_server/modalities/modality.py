@@ -209,12 +209,13 @@ class DrawsRows(Protocol):
 
 @runtime_checkable
 class Guesses(Protocol):
-    """What a game does more whose bundle has a preview explainer."""
+    """What a game does more whose bundle may have a preview explainer."""
 
-    def guessed(self) -> NDArray[np.float64] | None:
-        """What each player may add, float64[players, 2 · outputs], to the centred logits, then to the scores; None if
-        the explainer does not know such players.
-        """
+    guesses: bool
+    """Whether it has one, which knows such players."""
+
+    def guessed(self) -> NDArray[np.float64]:
+        """What each player may add, float64[players, 2 · outputs], to the centred logits, then to the scores."""
 
 
 Told = Contributions | TreeFeatures

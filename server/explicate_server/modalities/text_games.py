@@ -168,15 +168,15 @@ class TokenGame(_TextGame):
             self._owner[tokens] = np.where(owners == NO_PLAYER, NO_PLAYER, owners + len(players))
             players += _text_players(text, found, in_pair=number == 1)
         super().__init__(encoded.texts, players, kind)
+        self.guesses = self._explainer is not None and bool(players)
         self._values = encoded.row.values
         self._schema = schema
         self._inputs = list(schema.inputs)
         self._replace = replace
 
-    def guessed(self) -> NDArray[np.float64] | None:
+    def guessed(self) -> NDArray[np.float64]:
         """What the bundle's explainer says of the words, without asking the model."""
-        if self._explainer is None or not len(self.players):
-            return None
+        assert self._explainer is not None
         ids = self._values[self._inputs.index("input_ids")][np.newaxis]
         (of_tokens,) = self._explainer.run({"input_ids": ids, "attention_mask": np.ones_like(ids)}, [ATTRIBUTIONS])
         found = np.zeros((len(self.players) + 1, of_tokens.shape[2]))

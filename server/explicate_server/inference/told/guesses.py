@@ -27,8 +27,15 @@ _GRADIENT_ROW_COSTS = 2.5
 
 
 def can_guess(work: Work) -> bool:
-    """Whether there may be a guess of what is explained."""
-    return work.options.method.previews and (isinstance(work.game, Guesses) or _is_sooner(work))
+    """Whether there is something that guesses what is explained, in time."""
+    return work.options.method.previews and (_knows(work.game, work.outputs) or _is_sooner(work))
+
+
+def _knows(game: Game, outputs: Outputs) -> bool:
+    """Whether an explainer knows it: of logits it knows only their differences, those of a contrast."""
+    return (
+        isinstance(game, Guesses) and game.guesses and (outputs.space != "logit" or outputs.reference_index is not None)
+    )
 
 
 def _is_sooner(work: Work) -> bool:
@@ -42,23 +49,21 @@ def _is_sooner(work: Work) -> bool:
 
 
 async def guessed(work: Work, step: Step, seconds_left: Callable[[], float]) -> Attribution | None:
-    """The guess; None if neither knows such players or outputs, or there is no time."""
-    values = await step(_by_explainer, work.game, work.outputs)
-    if values is None and _is_sooner(work):
+    """The guess; None if time was over before it."""
+    if _knows(work.game, work.outputs):
+        values = await step(_by_explainer, work.game, work.outputs)
+    else:
         points, weights = gauss_legendre(_POINTS)
         gradients = await gradients_at(points, work.game, work.outputs, step, seconds_left)
-        values = None if gradients is None else np.einsum("m,mon->on", weights, gradients)
-    if values is None:
-        return None
+        if gradients is None:
+            return None
+        values = np.einsum("m,mon->on", weights, gradients)
     return _told(values, work).with_nothing_for(len(work.game.unread))
 
 
-def _by_explainer(game: Game, outputs: Outputs) -> Floats | None:
-    """float64[explained, players]; of logits it knows only their differences, so it guesses those of a contrast."""
-    if not isinstance(game, Guesses) or (outputs.space == "logit" and outputs.reference_index is None):
-        return None
-    if (found := game.guessed()) is None:
-        return None
+def _by_explainer(game: Guesses, outputs: Outputs) -> Floats:
+    """float64[explained, players]."""
+    found = game.guessed()
     half = found.shape[1] // 2
     of_space = found[:, :half] if outputs.space == "logit" else found[:, half:]
     values = of_space[:, list(outputs.class_indices)].T
