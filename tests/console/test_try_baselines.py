@@ -218,6 +218,18 @@ def test_both_sides_of_a_comparison_are_set_against_another_row(visited: Visit) 
     assert [spec["options"]["baseline"]["tabular"]["cells"]["income"] for spec in sent] == [{"number": 7}] * 2
 
 
+def test_a_comparisons_link_has_what_both_are_set_against_and_another_kind_of_model_drops_it(visited: Visit) -> None:
+    page = visited.open("#/compare?differs=methods&model=tiny&a=lime&b=kernel-shap&baseline=a%20dull%20film")
+    page.get_by_text("More options").click()
+    asked = page.get_by_label("Compared with another text")
+    expect(asked).to_have_value("a dull film")
+    asked.fill("a dull play")
+    expect(page).to_have_url(re.compile(r"baseline=a\+dull\+play"))
+    page.get_by_label("Name").select_option("loans")
+    expect(page.get_by_label("Compared with")).to_have_value("name:")
+    expect(page).not_to_have_url(re.compile("baseline="))
+
+
 @pytest.mark.parametrize("model", ["loans", "animals"])
 def test_what_is_compared_with_fits_every_look(
     visitor: Visitor, console: str, looks: dict[str, Any], model: str

@@ -1,9 +1,9 @@
 // The options of an explanation as a form holds them (texts as typed, "" for the default) and the message they become.
-import { baselineMessage, baselineProblems } from "/static/forms/baseline.js";
-import { cellMessage, isGiven } from "/static/forms/cells.js";
-import { changeLimits, changeProblems } from "/static/forms/change_message.js";
-import { classesOf, columnsOf, defaultsOf, isRegression, kindOf, limitOf } from "/static/forms/model_info.js";
-import { playerProblems, playersMessage } from "/static/parts/players.js";
+import { baselineMessage, baselineProblems } from "./baseline.js";
+import { cellMessage, isGiven } from "./cells.js";
+import { changeLimits, changeProblems } from "./change_message.js";
+import { classesOf, columnsOf, defaultsOf, isRegression, kindOf, limitOf } from "./model_info.js";
+import { playerProblems, playersMessage } from "../parts/players.js";
 
 const CHOICES = {
   GRANULARITY_WORD: "each word", GRANULARITY_TOKEN: "each token of the model", GRANULARITY_SENTENCE: "each sentence",

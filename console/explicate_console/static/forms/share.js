@@ -1,12 +1,9 @@
 // The form as an address, and back: the model and the options always, the input only when asked.
 import { count } from "/static/format.js";
-import { baselineOf, putBaseline } from "/static/forms/baseline.js";
 import { changeOf, setChange } from "/static/forms/change_message.js";
-import { LISTS, NUMBERS, emptyOptions } from "/static/forms/option_list.js";
+import { MOST_INPUT_CHARACTERS, optionsOf, putOptions, rowOf } from "/static/forms/option_address.js";
+import { emptyOptions } from "/static/forms/option_list.js";
 import { playersOf, setPlayers } from "/static/parts/players.js";
-
-export const MOST_INPUT_CHARACTERS = 4000;
-const PLAIN_KEYS = [...NUMBERS, ...LISTS].map((each) => each.key).concat("language", "baseline", "baselinePair", "changeTo");
 
 /**
  * The address of what the forms hold.
@@ -16,13 +13,11 @@ export function toHash({ page = "try", choice, options, input }, withInput = fal
   const query = new URLSearchParams({ model: choice.model });
   if (choice.version) query.set("version", choice.version);
   if (choice.label) query.set("label", choice.label);
-  if (options.method !== "auto") query.set("method", options.method);
   setTarget(query, options);
-  for (const key of PLAIN_KEYS) if (options[key]) query.set(key, options[key]);
   setChange(query, options);
-  setPlayers(query, options.players);
-  const problems = [withInput ? setInput(query, input) : "", putBaseline(query, options, withInput, MOST_INPUT_CHARACTERS)];
-  return { hash: `#/${page}?${query}`, problem: problems.filter(Boolean).join(" ") };
+  const ofOptions = putOptions(query, options, withInput);
+  const ofInput = withInput ? setInput(query, input) : "";
+  return { hash: `#/${page}?${query}`, problem: [ofInput, ofOptions].filter(Boolean).join(" ") };
 }
 
 function setTarget(query, { target, targetClass, againstClass }) {
@@ -47,25 +42,13 @@ export function fromQuery(query) {
   const choice = { model: query.get("model") ?? "" };
   if (/^[1-9]\d{0,8}$/.test(query.get("version") ?? "")) choice.version = Number(query.get("version"));
   else if (query.get("label")) choice.label = query.get("label");
-  const options = { ...emptyOptions(), method: query.get("method") || "auto" };
+  const options = { ...emptyOptions(), ...optionsOf(query), ...changeOf(query) };
   const target = query.get("target");
   if (["class", "all", "contrast"].includes(target)) Object.assign(options, { target, targetClass: query.get("class") ?? "", againstClass: query.get("against") ?? "" });
-  for (const key of PLAIN_KEYS) if (query.get(key)) options[key] = query.get(key);
-  Object.assign(options, baselineOf(query, rowOf), changeOf(query), { players: playersOf(query, "column") });
   return { choice, options, input: inputOf(query) };
 }
 
 function inputOf(query) {
   if (query.has("row")) return rowOf(query.get("row"));
   return query.has("text") ? { text: query.get("text"), textPair: query.get("pair") ?? "", players: playersOf(query, "range") } : null;
-}
-
-function rowOf(text) {
-  try {
-    const cells = Object.create(null);
-    for (const [name, value] of Object.entries(JSON.parse(text))) cells[name] = value === null ? null : String(value);
-    return { cells };
-  } catch {
-    return null;
-  }
 }

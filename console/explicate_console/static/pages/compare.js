@@ -1,5 +1,6 @@
 // The page Compare: two answers side by side, with one thing that differs between them and all else shared.
 import { html, useEffect, useRef, useState } from "/static/vendor/htm-preact-standalone.js";
+import { fittingBaseline } from "/static/forms/baseline.js";
 import { fieldErrors, focusFirstError } from "/static/forms/field.js";
 import { emptyInput, fitsInput } from "/static/forms/input_form.js";
 import { firstModel, useModel } from "/static/forms/asked_model.js";
@@ -38,6 +39,7 @@ function completed(form, models, info) {
   if (full.left && !full.right && models.length) full.right = otherVersion(models, full.left);
   if (!info) return full;
   for (const name of ["input", "inputRight"]) if (!full[name] || !fitsInput(info, full[name])) full[name] = emptyInput(info, full[name]);
+  full.options = fittingBaseline(kindOf(info), form.options);
   full.classes = twoOf(form.classes, classesOf(info));
   const methods = info.methods ?? [];
   full.methods = twoOf(form.methods, methods, [methods.includes("kernel-shap") ? "kernel-shap" : methods[0], methods.includes("lime") ? "lime" : methods.at(-1)]);
@@ -59,7 +61,7 @@ function useForm(here) {
   const form = completed(given, models, model.info);
   useEffect(() => { styled.then(() => setReady(true)); }, []);
   useEffect(() => {
-    if (form.left) history.replaceState(null, "", `#/compare?${toQuery(form)}`);
+    if (form.left) history.replaceState(null, "", `#/compare?${toQuery(form).query}`);
   });
   const set = (change) => setGiven((before) => ({ ...completed(before, models, model.info), ...change }));
   return { form, set, model, asked, ready };
@@ -98,9 +100,10 @@ function Results({ run }) {
     ${!done && !run.running && html`<p class="quiet">There is nothing to compare before both sides have answered.</p>`}`;
 }
 
-function Share() {
+function Share({ problem }) {
   const [told, setTold] = useState("");
-  const copy = async () => setTold(await navigator.clipboard.writeText(location.href).then(() => "Copied.", () => "Copy the address of this page: it holds all but the input."));
+  const words = (copied) => [copied, problem].filter(Boolean).join(" ");
+  const copy = async () => setTold(words(await navigator.clipboard.writeText(location.href).then(() => "Copied.", () => "Copy the address of this page: it holds all but the input.")));
   return html`<button type="button" onClick=${copy}>Copy a link without the input</button><span class="quiet" role="status">${told}</span>`;
 }
 
@@ -132,7 +135,7 @@ export default function Compare({ here }) {
         ${info && kindOf(info) && form.input && html`<${Inputs} form=${form} info=${info} set=${set} errors=${errors} />
           <${Shared} form=${form} info=${info} set=${set} errors=${errors} />
           <p class="actions"><button class="primary" disabled=${Boolean(blocked)}>Compare</button>
-            <button type="button" disabled=${!run.running} onClick=${run.cancel}>Cancel</button><${Share} /></p>`}
+            <button type="button" disabled=${!run.running} onClick=${run.cancel}>Cancel</button><${Share} problem=${toQuery(form).problem} /></p>`}
       </div>
     </form>
     <p class="status" role="status">${statusWords(run)}</p>
