@@ -90,7 +90,7 @@ NO_HANG := -o faulthandler_timeout=700 -o faulthandler_exit_on_timeout=true
 
 test: setup  ## what CI runs: stub drift, lint, types, tests
 	@$(MAKE) --no-print-directory --output-sync=target -j2 check-protos check-typescript lint envoy open-inference test-mlflow
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal $(NO_HANG)  # one thread each, and some of them wait: three fill two cores
+	@PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal $(NO_HANG)  # one thread each, and some of them wait: three fill two cores; hundreds of servers start, which need not compile each time
 
 # What .venv has is seen from there too, so that the engines come without a second torch.
 SITE := import sysconfig; print(sysconfig.get_path('purelib'))

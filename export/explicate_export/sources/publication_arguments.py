@@ -35,7 +35,7 @@ def add_extras(parser: argparse.ArgumentParser, *, inputs: str, reduced: str) ->
         "--gradient",
         action="store_true",
         help="of a text model with a mask token: its gradient as a second graph as large as model.onnx, for the method "
-        "integrated-gradients",
+        "integrated-gradients and for a first guess in streams",
     )
     parser.add_argument(
         "--variants",

@@ -35,7 +35,7 @@ function Notices({ run }) {
   const working = run.phase === "running" || run.phase === "waiting";
   return html`
     ${run.stale && !working && html`<p class="notice">This is the answer to the question before.</p>`}
-    ${run.answer.preview && html`<p class="notice">A first guess from a look at the whole input; the estimate follows.</p>`}`;
+    ${run.answer.preview && html`<p class="notice">A first guess, before anything was left out; the estimate follows.</p>`}`;
 }
 
 const textOf = (value) => (value === null ? null : String(value));
