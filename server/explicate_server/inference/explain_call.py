@@ -266,7 +266,8 @@ class ExplainCall:
         if path and path.cut:
             run.stop(StopReason.DEADLINE)
         work = Work(encoded, game, options, prediction, outputs, information, run, evaluations, path=path)
-        if can_guess(work) and progress() and (guess := await guessed(work, self._in_worker, time_left)) is not None:
+        wanted = can_guess(work, self._served.runtime.device) and progress()
+        if wanted and (guess := await guessed(work, self._in_worker, time_left)) is not None:
             yield replace(await self._answer(work, final=False), attribution=guess, preview=True)
         while (coalitions := await self._fit(run.next_round, time_left())) is not None:
             with tracing.span("round", number=run.rounds + 1, coalitions=len(coalitions)) as span:

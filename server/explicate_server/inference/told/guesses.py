@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from explicate_server.device import CPU, Device
 from explicate_server.explain.attribution import Attribution, Floats
 from explicate_server.explain.estimators.integrated_gradients import gauss_legendre
 from explicate_server.inference.asking.targets import Outputs
@@ -26,9 +27,12 @@ _POINTS = 4
 _GRADIENT_ROW_COSTS = 2.5
 
 
-def can_guess(work: Work) -> bool:
-    """Whether there is something that guesses what is explained, in time."""
-    return work.options.method.previews and (_knows(work.game, work.outputs) or _is_sooner(work))
+def can_guess(work: Work, device: Device) -> bool:
+    """Whether there is something that guesses what is explained, in time. The gradient runs on the CPU: where the model
+    is on another ``device``, its first estimate is there before.
+    """
+    sooner = device == CPU and _is_sooner(work)
+    return work.options.method.previews and (sooner or _knows(work.game, work.outputs))
 
 
 def _knows(game: Game, outputs: Outputs) -> bool:
