@@ -211,8 +211,7 @@ class DrawsRows(Protocol):
 class Guesses(Protocol):
     """What a game does more whose bundle may have a preview explainer."""
 
-    guesses: bool
-    """Whether it has one, which knows such players."""
+    guesses: bool  # it has one, which knows such players
 
     def guessed(self) -> NDArray[np.float64]:
         """What each player may add, float64[players, 2 · outputs], to the centred logits, then to the scores."""
