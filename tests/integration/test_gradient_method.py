@@ -11,10 +11,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import explicate
 from explicate.errors import ServerError
 from explicate_export.export import ExportOptions, export_run
-from explicate_server.runtime.devices import device_kinds
 from support.harness import running_server
 from support.tiny_bundle import write_tiny_run
-from support.toy_device import Faults, ToyKind
+from support.toy_device import Faults, ToyKind, the_only_kind
 
 TEXT = "the soup was great but the service was slow"
 METHOD = "integrated-gradients"
@@ -196,12 +195,7 @@ async def test_where_the_gradient_says_nothing_sooner_there_is_no_guess(
 async def test_where_the_model_is_on_a_device_its_first_estimate_comes_first(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind, place = ToyKind([Faults()]), device_kinds.place
-    monkeypatch.setattr(device_kinds, "DEVICE_KINDS", {"toy": kind})
-    monkeypatch.setattr(
-        "explicate_server.registry.loading.place",
-        lambda choice, *, runtime: place(choice, runtime=runtime, kinds={"toy": kind}),
-    )
+    the_only_kind(monkeypatch, ToyKind([Faults()]))
     async with running_server(repository, device="toy") as running, explicate.AsyncClient(running.target) as client:
         told = [one async for one in client.stream_explain("with", LONG, **SLOWLY)]
         described = await client.get_model("with")

@@ -18,11 +18,10 @@ from grpc_status import rpc_status
 
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc
 from explicate_server.app import StartError
-from explicate_server.runtime.devices import device_kinds
 from explicate_server.runtime.devices.cuda import CUDA
 from explicate_server.runtime.devices.device_kinds import DeviceUnavailable
 from support.harness import TEXT, Running, explain_request, predict_request, running_server, server_process, until
-from support.toy_device import Faults, ToyKind
+from support.toy_device import Faults, ToyKind, the_only_kind
 
 TOOLS = "CUDA failure 700: an illegal memory access was encountered"
 
@@ -31,17 +30,13 @@ TOOLS = "CUDA failure 700: an illegal memory access was encountered"
 def toy(monkeypatch: pytest.MonkeyPatch) -> ToyKind:
     """Two devices; more and others by changing it before the server starts."""
     kind = ToyKind([Faults(), Faults()])
-    monkeypatch.setattr(device_kinds, "DEVICE_KINDS", {"toy": kind})
+    the_only_kind(monkeypatch, kind)
     return kind
 
 
 @pytest.fixture(autouse=True)
-def _only_the_toy(toy: ToyKind, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = device_kinds.place
-    monkeypatch.setattr(
-        "explicate_server.registry.loading.place",
-        lambda choice, *, runtime: place(choice, runtime=runtime, kinds={"toy": toy}),
-    )
+def _only_the_toy(toy: ToyKind) -> None:
+    """For tests that do not ask for it."""
 
 
 def models(running: Running) -> Any:

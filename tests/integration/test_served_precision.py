@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,10 @@ from explicate.cli.main import main
 from explicate_bundle.model_inputs import ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.app import StartError
 from explicate_server.registry import runtime_choice
-from explicate_server.runtime.devices import device_kinds
 from support.bundle_edits import add_variant, edit_manifest
 from support.exported import moved_graph
 from support.harness import TEXT, running_server
-from support.toy_device import Faults, ToyKind
+from support.toy_device import Faults, ToyKind, the_only_kind
 from support.with_variants import KINDS, WithVariants
 
 
@@ -161,9 +159,7 @@ async def test_a_version_that_lacks_the_precision_does_not_take_the_place_of_one
 def toy(monkeypatch: pytest.MonkeyPatch) -> ToyKind:
     """A kind of GPU with two devices, which stand for real ones."""
     kind = ToyKind([Faults(), Faults()])
-    monkeypatch.setattr(device_kinds, "DEVICE_KINDS", {"toy": kind})
-    place = partial(device_kinds.place, kinds={"toy": kind})
-    monkeypatch.setattr("explicate_server.registry.loading.place", place)
+    the_only_kind(monkeypatch, kind)
     return kind
 
 

@@ -3,13 +3,16 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from explicate_server.device import Device
 from explicate_server.runtime.device_faults import DeviceLost, DeviceOutOfMemory
+from explicate_server.runtime.devices import device_kinds
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.onnx_runtime import OnnxRuntime
 
@@ -86,3 +89,9 @@ class ToyKind:
         self.loaded.append((number, memory_bytes))
         inner = OnnxRuntime(model_path, threads=threads, reduced=reduced)
         return ToyRuntime(inner, number, self.faults[number])
+
+
+def the_only_kind(monkeypatch: pytest.MonkeyPatch, kind: ToyKind) -> None:
+    """Lets servers that start now find this kind of device, and no other."""
+    monkeypatch.setattr(device_kinds, "DEVICE_KINDS", {NAME: kind})
+    monkeypatch.setattr("explicate_server.registry.loading.place", partial(device_kinds.place, kinds={NAME: kind}))
