@@ -37,10 +37,15 @@ class Integral:
     points: int
 
 
-def gauss_legendre(count: int) -> tuple[Floats, Floats]:
-    """Points of (0, 1) and their weights, float64[count] each, by which a function's integral from 0 to 1 is summed."""
-    points, weights = np.polynomial.legendre.leggauss(count)
-    return (points + 1) / 2, weights / 2
+def points_of(count: int) -> Floats:
+    """Where a function is asked for its integral from 0 to 1 by Gauss and Legendre, float64[count]."""
+    return np.asarray((np.polynomial.legendre.leggauss(count)[0] + 1) / 2)
+
+
+def integral_of(gradients: Floats) -> Floats:
+    """The integral of what is under it at those points, float64[m, outputs, n], float64[outputs, n]."""
+    weights = np.polynomial.legendre.leggauss(len(gradients))[1] / 2
+    return np.asarray(np.einsum("m,mon->on", weights, gradients))
 
 
 class PathIntegral:
@@ -57,11 +62,11 @@ class PathIntegral:
         done = 0 if self.found is None else self.found.points
         if done + self._count > self._most or (self.found is not None and self._is_close(self.found)):
             return None
-        return gauss_legendre(self._count)[0]
+        return points_of(self._count)
 
     def tell(self, gradients: Floats) -> None:
         """What is under the integral at the points, float64[m, outputs, n]."""
-        values = np.einsum("m,mon->on", gauss_legendre(self._count)[1], gradients)
+        values = integral_of(gradients)
         before = self.found
         changes = np.full_like(values, np.nan) if before is None else np.abs(values - before.values)
         self.found = Integral(values, changes, self._count + (0 if before is None else before.points))

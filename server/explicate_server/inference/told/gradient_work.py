@@ -45,11 +45,11 @@ async def integrated(
         InvalidRequest: the budget is too small for a first estimate.
         DeadlinePassed: time was over before it.
     """
-    sums = explained_sums(outputs)  # [explained, outputs]
-    if options.max_evaluations < (least := _ENDS + FEWEST_POINTS * len(sums)):
-        problem = f"is {options.max_evaluations:,}; integrated-gradients needs {least:,} for {len(sums):,} output(s)"
+    explained = len(outputs.class_indices)
+    if options.max_evaluations < (least := _ENDS + FEWEST_POINTS * explained):
+        problem = f"is {options.max_evaluations:,}; integrated-gradients needs {least:,} for {explained:,} output(s)"
         raise InvalidRequest([Violation("options.max_evaluations", problem)])
-    integral = PathIntegral(tolerance=options.tolerance, most_points=(options.max_evaluations - _ENDS) // len(sums))
+    integral = PathIntegral(tolerance=options.tolerance, most_points=(options.max_evaluations - _ENDS) // explained)
     while (points := integral.ask()) is not None:
         if (found := await gradients_at(points, game, outputs, step, seconds_left)) is None:
             break
@@ -57,7 +57,7 @@ async def integrated(
     if integral.found is None:
         raise DeadlinePassed("NO_TIME_TO_EXPLAIN", "only the prediction is known; ask for it, or give more time")
     known = integral.found
-    return Integrated((known.values, known.changes), known.points * len(sums), points is not None)
+    return Integrated((known.values, known.changes), known.points * explained, points is not None)
 
 
 async def gradients_at(

@@ -15,7 +15,7 @@ import numpy as np
 
 from explicate_server.device import CPU, Device
 from explicate_server.explain.attribution import Attribution, Floats
-from explicate_server.explain.estimators.integrated_gradients import gauss_legendre
+from explicate_server.explain.estimators.integrated_gradients import integral_of, points_of
 from explicate_server.inference.asking.targets import Outputs
 from explicate_server.inference.explain_work import Work
 from explicate_server.inference.told.gradient_work import Step, gradients_at
@@ -57,11 +57,10 @@ async def guessed(work: Work, step: Step, seconds_left: Callable[[], float]) -> 
     if _knows(work.game, work.outputs):
         values = await step(_by_explainer, work.game, work.outputs)
     else:
-        points, weights = gauss_legendre(_POINTS)
-        gradients = await gradients_at(points, work.game, work.outputs, step, seconds_left)
+        gradients = await gradients_at(points_of(_POINTS), work.game, work.outputs, step, seconds_left)
         if gradients is None:
             return None
-        values = np.einsum("m,mon->on", weights, gradients)
+        values = integral_of(gradients)
     return _told(values, work).with_nothing_for(len(work.game.unread))
 
 
