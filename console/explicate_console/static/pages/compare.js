@@ -60,11 +60,12 @@ function useForm(here) {
   const model = useModel(left ?? { model: "" });
   const form = completed(given, models, model.info);
   useEffect(() => { styled.then(() => setReady(true)); }, []);
+  const link = form.left && toQuery(form);
   useEffect(() => {
-    if (form.left) history.replaceState(null, "", `#/compare?${toQuery(form).query}`);
+    if (link) history.replaceState(null, "", `#/compare?${link.query}`);
   });
   const set = (change) => setGiven((before) => ({ ...completed(before, models, model.info), ...change }));
-  return { form, set, model, asked, ready };
+  return { form, link, set, model, asked, ready };
 }
 
 /** The labels that both sides explain, and the one that is looked at: what A predicts, until another is chosen. */
@@ -108,7 +109,7 @@ function Share({ problem }) {
 }
 
 export default function Compare({ here }) {
-  const { form, set, model, asked, ready } = useForm(here);
+  const { form, link, set, model, asked, ready } = useForm(here);
   const run = useComparison();
   const [problems, setProblems] = useState({ left: [], right: [] });
   const root = useRef();
@@ -135,7 +136,7 @@ export default function Compare({ here }) {
         ${info && kindOf(info) && form.input && html`<${Inputs} form=${form} info=${info} set=${set} errors=${errors} />
           <${Shared} form=${form} info=${info} set=${set} errors=${errors} />
           <p class="actions"><button class="primary" disabled=${Boolean(blocked)}>Compare</button>
-            <button type="button" disabled=${!run.running} onClick=${run.cancel}>Cancel</button><${Share} problem=${toQuery(form).problem} /></p>`}
+            <button type="button" disabled=${!run.running} onClick=${run.cancel}>Cancel</button><${Share} problem=${link.problem} /></p>`}
       </div>
     </form>
     <p class="status" role="status">${statusWords(run)}</p>
